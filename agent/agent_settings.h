@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* agent_settings.h - what may stand in twobeat-agent.conf, as values of the right type.
+ *
+ *     receivers = {"recv1.example.net:2004", "recv2.example.net"}
+ *     key_file = "/etc/twobeat/host.key"
+ *     interval = "60s"                  250ms to 75m
+ *     state_dir = "/var/lib/twobeat-agent"
+ *     redundancy = 0                    how many receivers are spoken to; 0: all
+ *     ignore_filesystems = {"/mnt"}     mount points left out of the fullness figures, as shell patterns
+ *     interfaces = {"eth0"}             counted as traffic; none named: all physical ones
+ *
+ * A file is taken whole or not at all. */
+#ifndef AGENT_AGENT_SETTINGS_H
+#define AGENT_AGENT_SETTINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/agent.h"
+#include "common/error.h"
+
+#define AGENT_SETTINGS_HOST_SIZE 256
+#define AGENT_SETTINGS_PORT_SIZE 6
+
+struct receiver_address {
+    char host[AGENT_SETTINGS_HOST_SIZE]; /* name or numeric address, without brackets */
+    char port[AGENT_SETTINGS_PORT_SIZE];
+};
+
+/* A list of strings, owned by its settings. */
+struct string_list {
+    char **items;
+    size_t count;
+};
+
+struct agent_settings {
+    size_t receiver_count;
+    struct receiver_address receivers[AGENT_RECEIVER_MAX];
+    char *key_file;
+    int64_t interval_ns;
+    char *state_dir;
+    struct string_list ignore_filesystems;
+    struct string_list interfaces;
+};
+
+/* Loads the file at `path`, which must be private. Returns 0, or -1 with `error` set and `out` untouched. Free with
+ * agent_settings_clear. */
+int agent_settings_load(struct agent_settings *out, const char *path, struct error *error);
+/* The same for text in memory; `name` stands for the file. */
+int agent_settings_parse(struct agent_settings *out, const char *text, const char *name, struct error *error);
+
+/* Frees what the settings own. */
+void agent_settings_clear(struct agent_settings *settings);
+
+#endif

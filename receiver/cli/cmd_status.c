@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cmd_status.c - `twobeat status`: how the hosts are now. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "receiver/cli/cli.h"
+#include "receiver/cli/options.h"
+#include "receiver/cli/status_source.h"
+#include "receiver/cli/table.h"
+#include "receiver/cli/text.h"
+
+#define CLEAR_SCREEN "\033[H\033[J"
+
+static const char *const headings[] = {"HOST",    "STATE",   "CAUSE", "SINCE", "HEARD", "EXPECTED", ">INTERVAL", ">MARGIN",
+                                       ">LOSS", ">LOAD", ">CPU", ">MEM", ">DISK", ">NET IN", ">NET OUT"};
+#define COLUMNS (sizeof headings / sizeof headings[0])
+
+/* An instant near `now`: on a terminal as its distance, which is what one wants to know. */
+static void add_near_time(struct table *table, double at, int64_t now)
+{
+    char text[TEXT_MAX];
+    if (isnan(at)) {
+        table_add(table, "%s", "");
+    } else if (table->terminal) {
+        int64_t ahead = (int64_t)floor(at) - now;
+        text_length(text, ahead < 0 ? -ahead : ahead);
+        table_add(table, ahead > 0 ? "in %s" : "%s ago", text);
+    } else {
+        table_add_time(table, (int64_t)floor(at));
+    }
+}
+
+static void add_seconds(struct table *table, double seconds)
+{
+    if (isnan(seconds))
+        table_add(table, "%s", "");
+    else
+        table_add(table, seconds < 100 ? "%.2fs" : "%.0fs", seconds);
+}
+
+static void add_percent(struct table *table, double percent)
+{
+    if (isnan(percent))
+        table_add(table, "%s", "");
+    else
+        table_add(table, "%.1f%%", percent);
+}
+
+/* Bytes a second are told as bits, as networks are sold. */
+static void add_rate(struct table *table, double bytes)
+{
+    char text[TEXT_MAX];
+    if (isnan(bytes)) {
+        table_add(table, "%s", "");
+        return;
+    }
+    text_amount(text, 8 * bytes);
+    table_add(table, "%sbit", text);
+}
+
+static void add_metrics(struct table *table, const json_t *metrics)
+{
+    double load = status_number(metrics, "load1", NAN);
+    if (isnan(load))
+        table_add(table, "%s", "");
+    else
+        table_add(table, "%.2f", load);
+    /* Steal is work the host wanted to do; waiting for disks is not work of the CPU. */
+    add_percent(table, status_number(metrics, "cpu_user", NAN) + status_number(metrics, "cpu_system", NAN) +
+                           status_number(metrics, "cpu_steal", 0));
+    add_percent(table, status_number(metrics, "mem_used", NAN));
+    add_percent(table, status_number(metrics, "disk_fullest", NAN));
+    add_rate(table, status_number(metrics, "net_in", NAN));
+    add_rate(table, status_number(metrics, "net_out", NAN));
+}
+
+static void add_host(struct table *table, const json_t *host, int64_t now)
+{
+    table_add(table, "%s", status_text(host, "host"));
+    table_add(table, "%s", status_text(host, "state"));
+    table_add(table, "%s", status_text(host, "cause"));
+    double since = status_number(host, "since", NAN);
+    if (isnan(since))
+        table_add(table, "%s", "");
+    else
+        table_add_time(table, (int64_t)floor(since));
+    add_near_time(table, status_number(host, "last_heard", NAN), now);
+    add_near_time(table, status_number(host, "next_expected", NAN), now);
+    add_seconds(table, status_number(host, "interval", NAN));
+    add_seconds(table, status_number(host, "margin", NAN));
+    add_percent(table, 100 * status_number(host, "loss", NAN));
+    add_metrics(table, json_object_get(host, "metrics"));
+}
+
+static void print_updated(const json_t *status, bool terminal)
+{
+    char when[TEXT_MAX];
+    const char *mark = terminal ? "" : "# ";
+    int64_t stopped = status_stopped(status);
+    int64_t updated = (int64_t)status_number(status, "updated", 0);
+    if (stopped) {
+        text_time(when, stopped);
+        (void)printf("%sThe receiver is stopped since %s; below are the states it recorded last.\n", mark, when);
+    } else if (json_object_get(json_object_get(status, "receiver"), "stopped")) {
+        (void)printf("%sThe receiver is stopped and has never run here.\n", mark);
+    }
+    if (updated) {
+        text_time(when, updated);
+        (void)printf("%sData last updated %s.\n", mark, when);
+    }
+}
+
+static int print_text(const json_t *status, struct error *error)
+{
+    struct table table;
+    const json_t *hosts = json_object_get(status, "hosts"), *host;
+    size_t index;
+    int64_t updated = (int64_t)status_number(status, "updated", 0);
+    table_init(&table, headings, COLUMNS);
+    print_updated(status, table.terminal);
+    json_array_foreach(hosts, index, host)
+        add_host(&table, host, updated);
+    int rc = table_print(&table);
+    if (rc == 0 && json_array_size(hosts) == 0 && table.terminal)
+        (void)puts("No host was ever heard.");
+    table_free(&table);
+    return rc == 0 ? CLI_OK : cli_fail(error, CLI_NO_RECORD, "standard output: cannot write: %s", strerror(errno));
+}
+
+static int exit_code(const struct cli *cli, const json_t *status)
+{
+    const json_t *hosts = json_object_get(status, "hosts"), *host;
+    size_t index;
+    json_array_foreach(hosts, index, host)
+        if (cli->arg_count > 0 && strcmp(status_text(host, "state"), "down") == 0)
+            return CLI_DIFFERS;
+    return CLI_OK;
+}
+
+static int show_once(const struct cli *cli, struct error *error)
+{
+    json_t *status;
+    int code = status_fetch(cli, &status, error);
+    if (code != CLI_OK)
+        return code;
+    int result = exit_code(cli, status);
+    if (cli->json)
+        return (code = cli_print_json(status, error)) == CLI_OK ? result : code;
+    code = print_text(status, error);
+    json_decref(status);
+    return code == CLI_OK ? result : code;
+}
+
+/* Until somebody interrupts it, or nothing can be asked any more. */
+static int watch(const struct cli *cli, struct error *error)
+{
+    bool terminal = isatty(STDOUT_FILENO) == 1 && !cli->json;
+    struct timespec pause = {.tv_sec = 1};
+    for (;;) {
+        if (terminal)
+            (void)fputs(CLEAR_SCREEN, stdout);
+        int code = show_once(cli, error);
+        if (code != CLI_OK && code != CLI_DIFFERS)
+            return code;
+        if (!terminal && !cli->json)
+            (void)putchar('\n');
+        if (fflush(stdout) != 0)
+            return cli_fail(error, CLI_NO_RECORD, "standard output: cannot write: %s", strerror(errno));
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static int run_status(struct cli *cli, struct error *error)
+{
+    bool watching = false;
+    const struct option_spec specs[] = {{"watch", 'w', NULL, &watching}, {NULL, 0, NULL, NULL}};
+    int code;
+    if (!options_go_on(cli, specs, 0, SIZE_MAX, &code, error))
+        return code;
+    return watching ? watch(cli, error) : show_once(cli, error);
+}
+
+const struct command command_status = {
+    .name = "status",
+    .arguments = "[HOST|GLOB...] [--watch]",
+    .summary = "state of the hosts now: why, since when, last heard, rhythm, load",
+    .help = "  --watch   once a second, until interrupted\n\n"
+            "States: up, late (one heartbeat missed), down, admin (planned), unknown (nobody could tell).\n"
+            "If the receiver is stopped, it says since when and shows the states recorded last.\n"
+            "Exit 1 if hosts were named and one of them is down.\n",
+    .run = run_status,
+};

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cmd_verify.c - `twobeat verify`: do the RRD files say what the log says, up to where they are written? */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "receiver/cli/cli.h"
+#include "receiver/cli/options.h"
+#include "receiver/cli/record.h"
+#include "receiver/cli/text.h"
+#include "receiver/record/rrd_store.h"
+
+/* What was found for one host. */
+struct finding {
+    bool agrees;
+    int64_t written_to; /* 0: no file yet, which agrees */
+    uint64_t differing;
+    int64_t first;
+    struct error error; /* the file could not be compared */
+};
+
+/* Returns -1 only if the record cannot be read. */
+static int compare_once(struct record *record, const struct cli *cli, const struct log_host *host, struct finding *finding,
+                        struct error *error)
+{
+    char path[PATH_MAX];
+    struct timeline timeline = {0};
+    *finding = (struct finding){.agrees = true, .written_to = host->written_to};
+    if (host->written_to == 0)
+        return 0;
+    int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
+    if (rc == 0) {
+        (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->name);
+        if (rrd_store_verify_state(path, &timeline, host->written_to, &finding->differing, &finding->first, &finding->error))
+            finding->agrees = false;
+        else if (finding->differing > 0)
+            finding->agrees = false;
+    }
+    timeline_free(&timeline);
+    return rc;
+}
+
+/* A file that the receiver makes anew while it is compared with an older view of the log differs for no reason: what
+ * differs is looked at again with a view taken later. */
+static int compare(struct record *record, const struct cli *cli, const struct log_host *host, struct finding *finding,
+                   struct error *error)
+{
+    if (compare_once(record, cli, host, finding, error))
+        return -1;
+    if (finding->agrees)
+        return 0;
+    struct log_host *again;
+    size_t count;
+    log_reader_end(record->reader);
+    if (log_reader_begin(record->reader, error) || log_reader_hosts(record->reader, &again, &count, error))
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; i < count; i++)
+        if (again[i].id == host->id)
+            rc = compare_once(record, cli, &again[i], finding, error);
+    free(again);
+    return rc;
+}
+
+static json_t *finding_json(const char *host, const struct finding *f)
+{
+    bool compared = !f->error.text[0];
+    json_t *row = json_pack("{s:s, s:b, s:o, s:o, s:o}", "host", host, "agrees", f->agrees, "written_to",
+                            f->written_to ? json_integer(f->written_to) : json_null(), "differing_rows",
+                            compared ? json_integer((json_int_t)f->differing) : json_null(), "first_difference",
+                            compared && f->differing ? json_integer(f->first) : json_null());
+    if (!compared)
+        (void)json_object_set_new(row, "error", json_string(f->error.text));
+    return row;
+}
+
+static void finding_print(const char *host, const struct finding *f)
+{
+    char first[TEXT_MAX], written[TEXT_MAX];
+    text_time(first, f->first);
+    text_time(written, f->written_to);
+    if (f->error.text[0])
+        (void)printf("%s: cannot be compared: %s\n", host, f->error.text);
+    else if (!f->agrees)
+        (void)printf("%s: %" PRIu64 " rows differ from the log, the first ends %s\n", host, f->differing, first);
+    else if (f->written_to)
+        (void)printf("%s: agrees with the log up to %s\n", host, written);
+    else
+        (void)printf("%s: nothing is written yet\n", host);
+}
+
+static int run_verify(struct cli *cli, struct error *error)
+{
+    struct record record;
+    size_t bad = 0;
+    int code;
+    if (!options_go_on(cli, NULL, 0, SIZE_MAX, &code, error))
+        return code;
+    if ((code = record_open(&record, cli, error)) != CLI_OK)
+        return code;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < record.count && code == CLI_OK; i++) {
+        struct finding finding;
+        if (compare(&record, cli, &record.hosts[i], &finding, error))
+            code = CLI_NO_RECORD;
+        else if (cli->json)
+            (void)json_array_append_new(rows, finding_json(record.hosts[i].name, &finding));
+        else if (!finding.agrees || cli->arg_count > 0)
+            finding_print(record.hosts[i].name, &finding);
+        bad += code == CLI_OK && !finding.agrees;
+    }
+    size_t count = record.count;
+    record_close(&record);
+    if (code == CLI_OK && cli->json)
+        code = cli_print_json(json_pack("{s:O}", "hosts", rows), error);
+    else if (code == CLI_OK)
+        (void)printf("%zu host%s compared, %zu differ%s\n", count, count == 1 ? "" : "s", bad, bad == 1 ? "s" : "");
+    json_decref(rows);
+    return code == CLI_OK && bad > 0 ? CLI_DIFFERS : code;
+}
+
+const struct command command_verify = {
+    .name = "verify",
+    .arguments = "[HOST|GLOB...]",
+    .summary = "does state.rrd agree with the log, second for second?",
+    .help = "Compares every row of every archive, up to where the receiver has written the file.\n"
+            "Exit 1 if one differs or cannot be compared.\n",
+    .run = run_verify,
+};

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* period.c - see period.h. */
+#include "receiver/cli/period.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DAYS_DEFAULT 90
+#define DAYS_MAX 36500
+#define DAY_S 86400
+#define DIGITS_MAX 12 /* of Unix seconds: the year 33658 */
+
+/* Takes exactly `digits` digits. Returns NULL if they are not there, so that calls can follow each other. */
+static const char *take_number(const char *text, int digits, int *out)
+{
+    *out = 0;
+    if (!text)
+        return NULL;
+    for (int i = 0; i < digits; i++, text++) {
+        if (!isdigit((unsigned char)*text))
+            return NULL;
+        *out = *out * 10 + (*text - '0');
+    }
+    return text;
+}
+
+static const char *take_char(const char *text, char wanted)
+{
+    return text && *text == wanted ? text + 1 : NULL;
+}
+
+static int days_of_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && leap ? 1 : 0);
+}
+
+/* "HH:MM[:SS[.fraction]]". */
+static const char *take_clock(const char *text, struct tm *parts)
+{
+    text = take_number(text, 2, &parts->tm_hour);
+    text = take_number(take_char(text, ':'), 2, &parts->tm_min);
+    if (text && *text == ':')
+        text = take_number(text + 1, 2, &parts->tm_sec);
+    if (text && *text == '.' && isdigit((unsigned char)text[1]))
+        for (text++; isdigit((unsigned char)*text); text++) {
+        }
+    bool good = text && parts->tm_hour < 24 && parts->tm_min < 60 && parts->tm_sec <= 60;
+    return good ? text : NULL;
+}
+
+/* "Z", "+HH", "+HH:MM", "+HHMM". Sets the seconds east of Greenwich. */
+static const char *take_zone(const char *text, int *east)
+{
+    int hours, minutes = 0, sign = *text == '-' ? -1 : 1;
+    if (*text == 'Z') {
+        *east = 0;
+        return text + 1;
+    }
+    text = take_number(text + 1, 2, &hours);
+    if (text && *text == ':')
+        text++;
+    if (text && *text)
+        text = take_number(text, 2, &minutes);
+    *east = sign * (hours * 3600 + minutes * 60);
+    return text && hours <= 15 && minutes < 60 ? text : NULL;
+}
+
+/* Everything but plain seconds. Returns 0 or -1. */
+static int parse_civil(int64_t *out, const char *text)
+{
+    struct tm parts = {.tm_isdst = -1};
+    int year, month, east = 0;
+    text = take_number(text, 4, &year);
+    text = take_number(take_char(text, '-'), 2, &month);
+    text = take_number(take_char(text, '-'), 2, &parts.tm_mday);
+    if (!text || year < 1970 || month < 1 || month > 12 || parts.tm_mday < 1 || parts.tm_mday > days_of_month(year, month))
+        return -1;
+    parts.tm_year = year - 1900;
+    parts.tm_mon = month - 1;
+    if (*text == ' ' || *text == 'T')
+        text = take_clock(text + 1, &parts);
+    if (text && *text == ' ')
+        text++;
+    bool zoned = text && (*text == 'Z' || *text == '+' || *text == '-');
+    if (zoned)
+        text = take_zone(text, &east);
+    if (!text || *text)
+        return -1;
+    *out = zoned ? (int64_t)timegm(&parts) - east : (int64_t)mktime(&parts);
+    return 0;
+}
+
+int period_parse_time(int64_t *out, const char *text, struct error *error)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits > 0 && digits <= DIGITS_MAX && !text[digits]) {
+        *out = strtoll(text, NULL, 10);
+        return 0;
+    }
+    if (parse_civil(out, text) == 0)
+        return 0;
+    return error_set(error, "\"%s\" is no time; write Unix seconds, YYYY-MM-DD, \"YYYY-MM-DD HH:MM:SS\" or ISO 8601", text);
+}
+
+int period_parse_month(struct period *out, const char *text, struct error *error)
+{
+    int year, month;
+    const char *rest = take_number(take_char(take_number(text, 4, &year), '-'), 2, &month);
+    if (!rest || *rest || year < 1970 || month < 1 || month > 12)
+        return error_set(error, "\"%s\" is no month; write YYYY-MM", text);
+    struct tm first = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = 1, .tm_isdst = -1};
+    struct tm next = {.tm_year = year - 1900, .tm_mon = month, .tm_mday = 1, .tm_isdst = -1};
+    out->from = (int64_t)mktime(&first);
+    out->to = (int64_t)mktime(&next);
+    return 0;
+}
+
+static int parse_days(int64_t *out, const char *text, struct error *error)
+{
+    char *end;
+    errno = 0;
+    *out = text ? strtoll(text, &end, 10) : DAYS_DEFAULT;
+    if (text && (errno || end == text || *end || *out < 1 || *out > DAYS_MAX))
+        return error_set(error, "--days %s: must be a whole number from 1 to %d", text, DAYS_MAX);
+    return 0;
+}
+
+int period_parse(struct period *out, const struct period_options *options, int64_t now, struct error *error)
+{
+    int64_t days;
+    if ((options->days != NULL) + (options->month != NULL) + (options->from != NULL || options->to != NULL) > 1)
+        return error_set(error, "give only one of --days, --month and --from with --to");
+    if (options->to && !options->from)
+        return error_set(error, "--to needs --from");
+    out->to = now;
+    if (options->month) {
+        if (period_parse_month(out, options->month, error))
+            return -1;
+    } else if (options->from) {
+        if (period_parse_time(&out->from, options->from, error) ||
+            (options->to && period_parse_time(&out->to, options->to, error)))
+            return -1;
+    } else {
+        if (parse_days(&days, options->days, error))
+            return -1;
+        out->from = now - days * DAY_S;
+    }
+    if (out->to > now)
+        out->to = now;
+    if (out->from >= out->to)
+        return error_set(error, "the period ends before it begins, or lies in the future");
+    return 0;
+}

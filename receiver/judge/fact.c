@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fact.c - see fact.h. Times are kept as differences and numbers as varints: a beat takes about 200 bytes, most of them
+ * metrics. */
+#include "receiver/judge/fact.h"
+
+#include <math.h>
+
+enum { FLAG_KEPT = 1, FLAG_SAME_RUN = 2 };
+
+static void visit_u32(struct codec *codec, uint32_t *value)
+{
+    uint64_t wide = *value;
+    codec_varint(codec, &wide);
+    if (wide > UINT32_MAX)
+        codec->failed = true;
+    *value = (uint32_t)wide;
+}
+
+/* A time before a later one, as the difference. */
+static void visit_before(struct codec *codec, struct instant *value, struct instant later)
+{
+    int64_t behind = later.ns - value->ns;
+    codec_svarint(codec, &behind);
+    value->ns = (int64_t)((uint64_t)later.ns - (uint64_t)behind);
+}
+
+static void visit_metrics(struct codec *codec, double metrics[METRIC_COUNT])
+{
+    uint64_t present = 0;
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        if (!isnan(metrics[i]))
+            present |= UINT64_C(1) << i;
+    codec_varint(codec, &present);
+    for (unsigned i = 0; i < METRIC_COUNT; i++) {
+        if (!(present >> i & 1)) {
+            metrics[i] = NAN;
+        } else if (metric_catalogue[i].kind == METRIC_GAUGE) {
+            float rounded = (float)metrics[i];
+            codec_f32(codec, &rounded);
+            metrics[i] = (double)rounded;
+        } else {
+            codec_f64(codec, &metrics[i]);
+        }
+    }
+}
+
+static void visit_beat(struct codec *codec, struct fact_beat *beat, struct instant now)
+{
+    uint8_t flags = (uint8_t)((beat->kept ? FLAG_KEPT : 0) | (beat->same_run ? FLAG_SAME_RUN : 0));
+    codec_u8(codec, &flags);
+    beat->kept = flags & FLAG_KEPT;
+    beat->same_run = flags & FLAG_SAME_RUN;
+    visit_before(codec, &beat->at, now);
+    visit_u32(codec, &beat->number);
+    uint32_t kept_count = beat->number - beat->oldest_kept;
+    visit_u32(codec, &kept_count);
+    beat->oldest_kept = beat->number - kept_count;
+    codec_varint(codec, &beat->uptime_ms);
+    codec_varint(codec, &beat->run_ms);
+    if (!beat->same_run) {
+        codec_u64(codec, &beat->session);
+        codec_bytes(codec, beat->boot_id, sizeof beat->boot_id);
+        codec_u64(codec, &beat->agent_start);
+        codec_u8(codec, &beat->previous_end);
+        visit_u32(codec, &beat->interval_ms);
+    }
+    visit_metrics(codec, beat->metrics);
+}
+
+static void visit_bye(struct codec *codec, struct fact_bye *bye, struct instant now)
+{
+    visit_before(codec, &bye->at, now);
+    codec_u64(codec, &bye->agent_start);
+    codec_u8(codec, &bye->reason);
+}
+
+static void visit_absence(struct codec *codec, struct fact_absence *absence)
+{
+    uint8_t cause = (uint8_t)absence->cause;
+    codec_i64(codec, &absence->from.ns);
+    codec_i64(codec, &absence->to.ns);
+    codec_u8(codec, &cause);
+    if (cause >= CAUSE_COUNT)
+        codec->failed = true;
+    else
+        absence->cause = (enum cause)cause;
+}
+
+void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous)
+{
+    uint8_t type = (uint8_t)fact->type;
+    codec_u8(codec, &type);
+    visit_before(codec, &fact->now, *previous);
+    *previous = fact->now;
+    fact->type = (enum fact_type)type;
+    switch (fact->type) {
+    case FACT_BEAT:
+        visit_u32(codec, &fact->host);
+        visit_beat(codec, &fact->beat, fact->now);
+        return;
+    case FACT_BYE:
+        visit_u32(codec, &fact->host);
+        visit_bye(codec, &fact->bye, fact->now);
+        return;
+    case FACT_ABSENCE:
+        visit_absence(codec, &fact->absence);
+        return;
+    case FACT_JUDGED:
+    case FACT_DROPS:
+    case FACT_WINDOWS:
+        return;
+    }
+    codec->failed = true; /* of a newer version, or damaged */
+}
+
+void fact_round_metrics(double metrics[METRIC_COUNT])
+{
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        if (metric_catalogue[i].kind == METRIC_GAUGE)
+            metrics[i] = (double)(float)metrics[i];
+}

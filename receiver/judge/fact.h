@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fact.h - what the receiver has accepted as true, in order: the entries of the journal.
+ *
+ * Whatever moves a verdict is a fact first. Applying the same facts to the same state gives the same state, lines and
+ * averages; a restart is therefore nothing but a replay. Proofs (sessions, counters) are not facts: they are made anew by
+ * every process. A fact carries its time; it is applied at once, live and in a replay, by the same code (receiver.c). Pure. */
+#ifndef RECEIVER_JUDGE_FACT_H
+#define RECEIVER_JUDGE_FACT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/codec.h"
+#include "common/message.h"
+#include "common/time.h"
+#include "receiver/judge/state.h"
+
+enum fact_type {
+    FACT_BEAT = 1,
+    FACT_BYE = 2,
+    FACT_JUDGED = 3,  /* deadlines up to `now` have been judged */
+    FACT_ABSENCE = 4, /* the receiver could not observe */
+    FACT_DROPS = 5,   /* the kernel dropped datagrams of ours */
+    FACT_WINDOWS = 6  /* maintenance windows have changed */
+};
+
+/* An accepted beat. What rarely changes is left out of the encoding when it is as in the last beat of the host. */
+struct fact_beat {
+    struct instant at; /* due instant */
+    bool kept;
+    bool same_run; /* session, boot id, agent start: as before; then these are not set */
+    uint64_t session;
+    uint8_t boot_id[BOOT_ID_LEN];
+    uint64_t agent_start;
+    uint8_t previous_end;
+    uint32_t interval_ms;
+    uint32_t number;
+    uint32_t oldest_kept;
+    uint64_t uptime_ms;
+    uint64_t run_ms;
+    double metrics[METRIC_COUNT]; /* gauges have the precision of a float */
+};
+
+struct fact_bye {
+    struct instant at; /* due instant */
+    uint64_t agent_start;
+    uint8_t reason;
+};
+
+struct fact_absence {
+    struct instant from, to;
+    enum cause cause;
+};
+
+struct fact {
+    enum fact_type type;
+    struct instant now;
+    uint32_t host; /* of beats and byes */
+    union {
+        struct fact_beat beat;
+        struct fact_bye bye;
+        struct fact_absence absence;
+    };
+};
+
+#define FACT_LEN_MAX 640
+
+/* Visits one fact. `previous` is the time of the fact before it in the same buffer (0 at its start) and is moved on. When reading, nonsense marks the
+ * codec failed. */
+void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous);
+
+/* Gives gauges the precision in which they are stored, so that live and replay compute with the same numbers. */
+void fact_round_metrics(double metrics[METRIC_COUNT]);
+
+#endif

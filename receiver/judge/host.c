@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host.c - see host.h. */
+#include "receiver/judge/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHECKPOINT_VERSION = 1 };
+
+enum state host_live_state(const struct host *host)
+{
+    const struct silence_record *record = host->silence;
+    if (record && !record->facts.ended && record->facts.late && host->state == STATE_UP)
+        return STATE_LATE;
+    return host->state;
+}
+
+void host_end_silence(struct host *host)
+{
+    if (!host->silence)
+        return;
+    free(host->silence->told);
+    free(host->silence);
+    host->silence = NULL;
+}
+
+static void visit_bool(struct codec *codec, bool *value)
+{
+    uint8_t byte = *value;
+    codec_u8(codec, &byte);
+    *value = byte != 0;
+}
+
+/* An enumerator below `count`. */
+static unsigned visit_enum(struct codec *codec, unsigned value, unsigned count)
+{
+    uint8_t byte = (uint8_t)value;
+    codec_u8(codec, &byte);
+    if (byte >= count)
+        codec->failed = true;
+    return codec->failed ? 0 : byte;
+}
+
+static void visit_facts(struct codec *codec, struct silence *s)
+{
+    codec_i64(codec, &s->last.ns);
+    codec_i64(codec, &s->interval_ns);
+    codec_i64(codec, &s->expected.ns);
+    visit_bool(codec, &s->late);
+    visit_bool(codec, &s->judged);
+    s->goodbye = (enum goodbye)visit_enum(codec, s->goodbye, GOODBYE_SHUTDOWN + 1);
+    codec_i64(codec, &s->goodbye_at.ns);
+    visit_bool(codec, &s->goodbye_reported);
+    visit_bool(codec, &s->ended);
+    codec_i64(codec, &s->beat_at.ns);
+    visit_bool(codec, &s->new_boot);
+    codec_i64(codec, &s->boot_at.ns);
+    visit_bool(codec, &s->new_start);
+}
+
+static void visit_told(struct codec *codec, struct told *told)
+{
+    codec_i64(codec, &told->at);
+    told->state = (enum state)visit_enum(codec, told->state, STATE_COUNT);
+    told->cause = (enum cause)visit_enum(codec, told->cause, CAUSE_COUNT);
+    codec_u32(codec, &told->number);
+}
+
+static void visit_silence(struct codec *codec, struct host *host)
+{
+    bool present = host->silence != NULL;
+    visit_bool(codec, &present);
+    if (!present || codec->failed)
+        return;
+    if (codec_is_reading(codec) && !(host->silence = calloc(1, sizeof *host->silence))) {
+        codec->failed = true;
+        return;
+    }
+    struct silence_record *record = host->silence;
+    visit_facts(codec, &record->facts);
+    codec_u32(codec, &record->beats_since);
+    codec_i64(codec, &record->next_span.ns);
+    codec_u32(codec, &record->told_count);
+    if (codec->failed || record->told_count > SILENCE_SPANS_MAX) {
+        record->told_count = 0;
+        codec->failed = true;
+        return;
+    }
+    if (codec_is_reading(codec) && record->told_count > 0) {
+        record->told = calloc(record->told_count, sizeof *record->told);
+        record->told_capacity = record->told_count;
+        if (!record->told) {
+            record->told_count = record->told_capacity = 0;
+            codec->failed = true;
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < record->told_count; i++)
+        visit_told(codec, &record->told[i]);
+}
+
+void host_visit(struct codec *codec, struct host *host)
+{
+    uint8_t version = CHECKPOINT_VERSION;
+    codec_u8(codec, &version);
+    if (version != CHECKPOINT_VERSION)
+        codec->failed = true;
+    visit_bool(codec, &host->heard);
+    codec_bytes(codec, host->boot_id, sizeof host->boot_id);
+    codec_u64(codec, &host->agent_start);
+    codec_u64(codec, &host->uptime_ms);
+    codec_u64(codec, &host->run_ms);
+    codec_i64(codec, &host->heard_at.ns);
+    numbers_visit(codec, &host->numbers);
+    expectation_visit(codec, &host->expectation);
+    codec_i64(codec, &host->deadline[0].ns);
+    codec_i64(codec, &host->deadline[1].ns);
+    codec_u8(codec, &host->moves);
+    visit_bool(codec, &host->restarted);
+    codec_i64(codec, &host->drops_seen.ns);
+    visit_silence(codec, host);
+    host->state = (enum state)visit_enum(codec, host->state, STATE_COUNT);
+    host->cause = (enum cause)visit_enum(codec, host->cause, CAUSE_COUNT);
+    codec_i64(codec, &host->since);
+    codec_u32(codec, &host->lines);
+    averages_visit(codec, &host->averages);
+    codec_i64(codec, &host->settled_to);
+    codec_i64(codec, &host->written_to);
+    codec_i64(codec, &host->changed_from);
+}
+
+size_t host_checkpoint_len_max(const struct host *host)
+{
+    size_t told = host->silence ? host->silence->told_count : 0;
+    size_t row = sizeof(struct averages_row) + 16;
+    return 1024 + sizeof(struct averages) + host->averages.row_count * row + told * 24;
+}
+
+void host_table_free(struct host_table *table)
+{
+    for (uint32_t id = 1; id <= table->count; id++) {
+        struct host *host = table->hosts[id];
+        if (!host)
+            continue;
+        host_end_silence(host);
+        averages_free(&host->averages);
+        free(host);
+    }
+    free(table->hosts);
+    free(table->slots);
+    memset(table, 0, sizeof *table);
+}
+
+/* FNV-1a: names come from datagrams that were proven, so nobody can choose collisions without a site key. */
+static uint32_t hash_name(const char *name, size_t len)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (uint8_t)name[i]) * 16777619u;
+    return hash;
+}
+
+/* The slot that holds the name, or the free one where it belongs. There is always a free one. */
+static uint32_t find_slot(const struct host_table *table, const char *name, size_t len)
+{
+    uint32_t mask = table->slot_count - 1;
+    uint32_t slot = hash_name(name, len) & mask;
+    while (table->slots[slot]) {
+        const struct host *host = table->hosts[table->slots[slot]];
+        if (strncmp(host->name, name, len) == 0 && host->name[len] == '\0')
+            break;
+        slot = (slot + 1) & mask;
+    }
+    return slot;
+}
+
+struct host *host_table_find(const struct host_table *table, const char *name, size_t name_len)
+{
+    if (table->slot_count == 0 || name_len > NAME_LEN_MAX)
+        return NULL;
+    uint32_t id = table->slots[find_slot(table, name, name_len)];
+    return id ? table->hosts[id] : NULL;
+}
+
+/* Keeps the slots at most half full. */
+static int grow_slots(struct host_table *table, uint32_t hosts)
+{
+    uint32_t slot_count = table->slot_count ? table->slot_count : 64;
+    while (slot_count < 2 * (hosts + 1))
+        slot_count *= 2;
+    if (slot_count == table->slot_count)
+        return 0;
+    uint32_t *slots = calloc(slot_count, sizeof *slots);
+    if (!slots)
+        return -1;
+    free(table->slots);
+    table->slots = slots;
+    table->slot_count = slot_count;
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id])
+            slots[find_slot(table, table->hosts[id]->name, strlen(table->hosts[id]->name))] = id;
+    return 0;
+}
+
+static int grow_hosts(struct host_table *table, uint32_t id)
+{
+    if (id < table->capacity)
+        return 0;
+    uint32_t capacity = table->capacity ? table->capacity * 2 : 64;
+    while (capacity <= id)
+        capacity *= 2;
+    struct host **hosts = realloc(table->hosts, capacity * sizeof *hosts);
+    if (!hosts)
+        return -1;
+    memset(hosts + table->capacity, 0, (capacity - table->capacity) * sizeof *hosts);
+    table->hosts = hosts;
+    table->capacity = capacity;
+    return 0;
+}
+
+struct host *host_table_add(struct host_table *table, uint32_t id, const char *name, size_t name_len)
+{
+    if (id == 0 || id > INT32_MAX / 4 || (id <= table->count && table->hosts[id]) || host_table_find(table, name, name_len))
+        return NULL;
+    uint32_t count = id > table->count ? id : table->count;
+    if (grow_hosts(table, id) != 0 || grow_slots(table, count) != 0)
+        return NULL;
+    struct host *host = calloc(1, sizeof *host);
+    if (!host)
+        return NULL;
+    host->id = id;
+    memcpy(host->name, name, name_len);
+    averages_init(&host->averages);
+    expectation_init(&host->expectation);
+    host->deadline[0] = host->deadline[1] = INSTANT_NEVER;
+    host->changed_from = INT64_MAX;
+    table->hosts[id] = host;
+    table->slots[find_slot(table, name, name_len)] = id;
+    table->count = count;
+    return host;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* host.h - all that the receiver holds about one host, and the table of all hosts.
+ *
+ * The proof (session, replay window) is of this process only; everything else survives in the checkpoint and the journal.
+ * The table never forgets a host and never moves one: a `struct host *` is good as long as the table. */
+#ifndef RECEIVER_JUDGE_HOST_H
+#define RECEIVER_JUDGE_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/codec.h"
+#include "common/message.h"
+#include "common/name.h"
+#include "common/replay.h"
+#include "common/time.h"
+#include "receiver/judge/expectation.h"
+#include "receiver/judge/numbers.h"
+#include "receiver/judge/silence.h"
+#include "receiver/judge/state.h"
+#include "receiver/record/averages.h"
+
+/* A span of the current silence as it was last told to the log. */
+struct told {
+    int64_t at; /* Unix seconds */
+    enum state state;
+    enum cause cause;
+    uint32_t number; /* line of the log, 0: an older one */
+};
+
+/* The current silence of a host, and the last one until its third beat. */
+struct silence_record {
+    struct silence facts;
+    uint32_t beats_since; /* it ended */
+    struct instant next_span; /* when the next span comes about by itself; INSTANT_NEVER */
+    struct told *told;        /* owned */
+    uint32_t told_count, told_capacity;
+};
+
+struct host {
+    uint32_t id; /* from 1, also in the database */
+    char name[NAME_LEN_MAX + 1];
+
+    /* proof of this process */
+    bool proven;
+    uint64_t session;
+    uint64_t sessions_proven;
+    struct replay window;
+
+    /* the last beat */
+    bool heard; /* ever */
+    uint8_t boot_id[BOOT_ID_LEN];
+    uint64_t agent_start;
+    uint64_t uptime_ms;
+    uint64_t run_ms;
+    struct instant heard_at; /* arrival of whatever came last */
+    struct numbers numbers;
+
+    /* rhythm and verdict */
+    struct expectation expectation;
+    struct instant deadline[2]; /* of expectation 1 and 2, moved by what the receiver missed */
+    uint8_t moves;              /* by stalls and drops, at most two in one silence */
+    bool restarted;             /* the receiver restarted in this silence */
+    struct instant drops_seen;  /* drops up to here are in the deadlines */
+    struct silence_record *silence; /* owned; NULL while all is well */
+    enum state state;           /* as of the log, never LATE */
+    enum cause cause;
+    int64_t since;              /* Unix seconds */
+    uint32_t lines;             /* of the log */
+
+    /* record */
+    uint64_t position;    /* number of the last fact that the checkpoint in the database contains */
+    struct averages averages;
+    int64_t settled_to;   /* the watermark last handed out: never goes back */
+    int64_t written_to;   /* state.rrd holds the record up to this second; 0: nothing */
+    int64_t changed_from; /* earliest second at which the log changed since then; INT64_MAX: nowhere */
+};
+
+/* Whether a silence goes on, and how far it has come: what people see between the lines of the log. */
+enum state host_live_state(const struct host *host);
+
+/* Releases the silence, if any. */
+void host_end_silence(struct host *host);
+
+/* Visits what survives a restart. When reading, `host` must be fresh from the table; nonsense marks the codec failed. */
+void host_visit(struct codec *codec, struct host *host);
+/* Room for the checkpoint of this host. */
+size_t host_checkpoint_len_max(const struct host *host);
+
+struct host_table {
+    struct host **hosts; /* by id; [0] is NULL */
+    uint32_t count;      /* highest id */
+    uint32_t capacity;
+    uint32_t *slots; /* open addressing by name, 0: free */
+    uint32_t slot_count; /* a power of two */
+};
+
+void host_table_free(struct host_table *table);
+/* Adds a host of that id (the next one, or a later one when loading) and valid name. NULL: out of memory, or id or name taken. */
+struct host *host_table_add(struct host_table *table, uint32_t id, const char *name, size_t name_len);
+struct host *host_table_find(const struct host_table *table, const char *name, size_t name_len);
+
+#endif

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receiver.c - see receiver.h. An event that is accepted becomes a fact, the fact is written to the output and applied; a replay
+ * only applies. */
+#include "receiver/judge/receiver.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "receiver/judge/deadlines.h"
+#include "receiver/judge/fact.h"
+
+struct receiver {
+    struct receiver_options options;
+    struct host_table hosts;
+    struct deadlines deadlines;
+    struct labels labels;
+    struct absence absences[SILENCE_ABSENCES_MAX]; /* the latest, in order */
+    size_t absence_count;
+    struct instant absences_from; /* whatever ended before this is forgotten */
+    struct planned *planned;      /* every maintenance window that may still matter */
+    size_t planned_count, planned_capacity;
+    struct instant drops_at;
+    uint64_t last_fact;
+    struct instant last_fact_at; /* within the facts of the output: times are stored as differences */
+    struct receiver_output output;
+    uint64_t statistics[RECEIVER_STATISTIC_COUNT];
+    bool failed;
+};
+
+/* Makes room for one more element in a growing array of the output. */
+static bool grow(void **array, size_t *capacity, size_t count, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity * 2 : 64;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown)
+        return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+struct receiver *receiver_create(const struct receiver_options *options)
+{
+    struct receiver *receiver = calloc(1, sizeof *receiver);
+    if (!receiver)
+        return NULL;
+    receiver->options = *options;
+    receiver->absences_from = (struct instant){INT64_MIN};
+    return receiver;
+}
+
+void receiver_destroy(struct receiver *receiver)
+{
+    if (!receiver)
+        return;
+    host_table_free(&receiver->hosts);
+    deadlines_free(&receiver->deadlines);
+    for (size_t i = 0; i < receiver->planned_count; i++)
+        free(receiver->planned[i].pattern);
+    free(receiver->planned);
+    receiver_output_free(&receiver->output);
+    free(receiver);
+}
+
+void receiver_set_options(struct receiver *receiver, int64_t planned_limit_ns, bool conservative)
+{
+    receiver->options.planned_limit_ns = planned_limit_ns;
+    receiver->options.conservative = conservative;
+}
+
+static struct verdict_context context_at(struct receiver *receiver, struct instant now)
+{
+    return (struct verdict_context){
+        .now = now,
+        .labels = &receiver->labels,
+        .absences = receiver->absences,
+        .absence_count = receiver->absence_count,
+        .absences_from = receiver->absences_from,
+        .planned = receiver->planned,
+        .planned_count = receiver->planned_count,
+        .drops_at = receiver->drops_at,
+        .planned_limit_ns = receiver->options.planned_limit_ns,
+        .conservative = receiver->options.conservative,
+        .lines = &receiver->output.lines,
+        .failed = &receiver->failed,
+    };
+}
+
+/* ---- facts ---- */
+
+static void promise(struct receiver *receiver, const struct host *host)
+{
+    struct instant due = verdict_due(host);
+    if (instant_before(due, INSTANT_NEVER))
+        deadlines_promise(&receiver->deadlines, host->id, due);
+}
+
+static void add_absence(struct receiver *receiver, const struct absence *absence)
+{
+    for (size_t i = 0; i < receiver->absence_count; i++)
+        if (receiver->absences[i].from.ns == absence->from.ns && receiver->absences[i].to.ns == absence->to.ns)
+            return; /* loaded before, and now replayed */
+    if (receiver->absence_count == SILENCE_ABSENCES_MAX) {
+        receiver->absences_from = receiver->absences[0].to;
+        memmove(receiver->absences, receiver->absences + 1, (SILENCE_ABSENCES_MAX - 1) * sizeof *receiver->absences);
+        receiver->absence_count--;
+    }
+    receiver->absences[receiver->absence_count++] = *absence;
+}
+
+static void judge_due(struct receiver *receiver, struct instant now)
+{
+    struct verdict_context context = context_at(receiver, now);
+    while (!instant_before(now, deadlines_next(&receiver->deadlines)) && !receiver->failed) {
+        struct host *host = receiver->hosts.hosts[deadlines_take(&receiver->deadlines)];
+        verdict_judge(host, &context);
+        promise(receiver, host);
+    }
+}
+
+typedef void host_step(struct host *host, const struct absence *absence, const struct verdict_context *context);
+
+static void step_refresh(struct host *host, const struct absence *absence, const struct verdict_context *context)
+{
+    (void)absence;
+    verdict_refresh(host, context);
+}
+
+/* Steps every host whose checkpoint does not contain fact `number` yet. */
+static void step_all(struct receiver *receiver, struct instant now, uint64_t number, const struct absence *absence,
+                     host_step *step)
+{
+    struct verdict_context context = context_at(receiver, now);
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++) {
+        struct host *host = receiver->hosts.hosts[id];
+        if (!host || host->position >= number)
+            continue;
+        step(host, absence, &context);
+        promise(receiver, host);
+    }
+}
+
+static void apply_to_host(struct receiver *receiver, struct host *host, struct fact *fact)
+{
+    struct verdict_context context = context_at(receiver, fact->now);
+    if (fact->type == FACT_BEAT)
+        verdict_beat(host, &fact->beat, &context);
+    else
+        verdict_bye(host, &fact->bye, &context);
+    promise(receiver, host);
+}
+
+static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
+{
+    struct absence absence;
+    switch (fact->type) {
+    case FACT_BEAT:
+    case FACT_BYE:
+        assert(fact->host <= receiver->hosts.count && receiver->hosts.hosts[fact->host]);
+        apply_to_host(receiver, receiver->hosts.hosts[fact->host], fact);
+        return;
+    case FACT_JUDGED:
+        judge_due(receiver, fact->now);
+        return;
+    case FACT_ABSENCE:
+        absence = (struct absence){fact->absence.from, fact->absence.to, fact->absence.cause};
+        add_absence(receiver, &absence);
+        step_all(receiver, fact->now, number, &absence, verdict_absence);
+        return;
+    case FACT_DROPS:
+        receiver->drops_at = fact->now;
+        return;
+    case FACT_WINDOWS:
+        step_all(receiver, fact->now, number, NULL, step_refresh);
+        return;
+    }
+}
+
+/* Writes a fact to the output and returns its number. */
+static uint64_t note(struct receiver *receiver, struct fact *fact)
+{
+    struct receiver_output *out = &receiver->output;
+    if (out->facts_len == 0) {
+        out->first_fact = receiver->last_fact + 1;
+        receiver->last_fact_at = (struct instant){0};
+    }
+    while (out->facts_capacity - out->facts_len < FACT_LEN_MAX) {
+        size_t capacity = out->facts_capacity ? out->facts_capacity * 2 : 4096;
+        uint8_t *facts = realloc(out->facts, capacity);
+        if (!facts) {
+            receiver->failed = true;
+            return receiver->last_fact;
+        }
+        out->facts = facts;
+        out->facts_capacity = capacity;
+    }
+    struct codec codec = codec_writer(out->facts + out->facts_len, FACT_LEN_MAX);
+    fact_visit(&codec, fact, &receiver->last_fact_at);
+    assert(!codec.failed);
+    out->facts_len += codec.pos;
+    return ++receiver->last_fact;
+}
+
+static void note_and_apply(struct receiver *receiver, struct fact *fact)
+{
+    uint64_t number = note(receiver, fact);
+    apply(receiver, fact, number);
+}
+
+/* ---- loading ---- */
+
+int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall)
+{
+    labels_begin(&receiver->labels, from, wall);
+    return 0;
+}
+
+int receiver_load_absence(struct receiver *receiver, const struct absence *absence)
+{
+    if (!instant_before(absence->from, absence->to))
+        return -1;
+    add_absence(receiver, absence);
+    return 0;
+}
+
+int receiver_load_window(struct receiver *receiver, int64_t id, const char *pattern, struct window window)
+{
+    char *copy = strdup(pattern);
+    void *planned = receiver->planned;
+    if (!copy || !grow(&planned, &receiver->planned_capacity, receiver->planned_count, sizeof *receiver->planned)) {
+        free(copy);
+        return -1;
+    }
+    receiver->planned = planned;
+    receiver->planned[receiver->planned_count++] = (struct planned){.id = id, .pattern = copy, .window = window};
+    return 0;
+}
+
+static struct host *take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len)
+{
+    if (deadlines_reserve(&receiver->deadlines, id) != 0)
+        return NULL;
+    return host_table_add(&receiver->hosts, id, name, name_len);
+}
+
+int receiver_load_host(struct receiver *receiver, uint32_t id, const char *name, const uint8_t *checkpoint, size_t len,
+                       uint64_t position)
+{
+    size_t name_len = strlen(name);
+    if (!name_is_valid(name, name_len))
+        return -1;
+    struct host *host = take_on(receiver, id, name, name_len);
+    if (!host)
+        return -1;
+    host->position = position;
+    if (checkpoint) {
+        struct codec codec = codec_reader(checkpoint, len);
+        host_visit(&codec, host);
+        if (codec.failed)
+            return -1;
+    }
+    promise(receiver, host);
+    if (position > receiver->last_fact)
+        receiver->last_fact = position;
+    return 0;
+}
+
+int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first)
+{
+    struct codec codec = codec_reader(facts, len);
+    struct instant previous = {0};
+    for (uint64_t number = first; codec_left(&codec) > 0; number++) {
+        struct fact fact = {0};
+        fact_visit(&codec, &fact, &previous);
+        if (codec.failed)
+            return -1;
+        if (number > receiver->last_fact)
+            receiver->last_fact = number;
+        if (fact.type == FACT_BEAT || fact.type == FACT_BYE) {
+            struct host *host = fact.host <= receiver->hosts.count ? receiver->hosts.hosts[fact.host] : NULL;
+            if (!host)
+                return -1;
+            if (host->position >= number)
+                continue;
+        }
+        apply(receiver, &fact, number);
+    }
+    return 0;
+}
+
+/* ---- running ---- */
+
+/* Notes an absence, in the journal and for the table of absences. */
+static void note_absence(struct receiver *receiver, const struct absence *absence)
+{
+    struct receiver_output *out = &receiver->output;
+    void *absences = out->absences;
+    if (!grow(&absences, &out->absence_capacity, out->absence_count, sizeof *out->absences)) {
+        receiver->failed = true;
+        return;
+    }
+    out->absences = absences;
+    out->absences[out->absence_count++] = *absence;
+    struct fact fact = {.type = FACT_ABSENCE, .now = absence->to};
+    fact.absence = (struct fact_absence){absence->from, absence->to, absence->cause};
+    note_and_apply(receiver, &fact);
+}
+
+void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from)
+{
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++)
+        if (receiver->hosts.hosts[id])
+            numbers_store_all(&receiver->hosts.hosts[id]->numbers);
+    labels_begin(&receiver->labels, now, wall);
+    if (!instant_before(off_from, now))
+        return;
+    struct absence absence = {off_from, now, CAUSE_RECEIVER_OFF};
+    note_absence(receiver, &absence);
+}
+
+/* Takes on a host that has just proven itself. NULL: no room. */
+static struct host *create_host(struct receiver *receiver, const char *name, size_t name_len)
+{
+    struct receiver_output *out = &receiver->output;
+    void *created = out->created;
+    if (receiver->hosts.count >= receiver->options.host_count_max ||
+        !grow(&created, &out->created_capacity, out->created_count, sizeof *out->created))
+        return NULL;
+    out->created = created;
+    struct host *host = take_on(receiver, receiver->hosts.count + 1, name, name_len);
+    if (!host)
+        return NULL;
+    host->position = receiver->last_fact;
+    out->created[out->created_count++] = host->id;
+    return host;
+}
+
+static struct receiver_answer challenge(struct receiver *receiver, const struct host *host, const char *name, size_t name_len,
+                                        uint64_t session, uint64_t counter)
+{
+    struct receiver_answer answer = {.type = ANSWER_CHALLENGE};
+    answer.challenge.session = session;
+    answer.challenge.counter = counter;
+    proof_challenge(answer.challenge.value, receiver->options.secret, name, name_len, session,
+                    host ? host->sessions_proven : 0);
+    receiver->statistics[RECEIVER_CHALLENGED]++;
+    return answer;
+}
+
+/* Counts a beat at its arrival minus its age, but does not trust an age beyond half an interval. */
+static struct instant due_instant(const struct host *host, struct instant now, uint32_t age_ms, uint32_t announced_ms, bool kept)
+{
+    int64_t age_ns = (int64_t)age_ms * NS_PER_MS;
+    int64_t interval_ns = expectation_interval_ns(&host->expectation);
+    if (interval_ns == 0)
+        interval_ns = (int64_t)announced_ms * NS_PER_MS;
+    if (!kept && age_ns > interval_ns / 2)
+        age_ns = interval_ns / 2;
+    return instant_add(now, -age_ns);
+}
+
+static void fill_beat(struct fact_beat *out, const struct host *host, struct instant now, const struct beat *beat)
+{
+    uint32_t announced_ms = beat->interval_ms;
+    if (announced_ms > 0 && announced_ms < EXPECTATION_ANNOUNCED_MIN_NS / NS_PER_MS)
+        announced_ms = EXPECTATION_ANNOUNCED_MIN_NS / NS_PER_MS;
+    if (announced_ms > EXPECTATION_ANNOUNCED_MAX_NS / NS_PER_MS)
+        announced_ms = EXPECTATION_ANNOUNCED_MAX_NS / NS_PER_MS;
+    out->kept = beat->flags & BEAT_FLAG_KEPT;
+    out->at = due_instant(host, now, beat->age_ms, announced_ms, out->kept);
+    out->same_run = host->heard && beat->session == host->expectation.session && beat->agent_start == host->agent_start &&
+                    memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0;
+    out->session = beat->session;
+    memcpy(out->boot_id, beat->boot_id, sizeof out->boot_id);
+    out->agent_start = beat->agent_start;
+    out->previous_end = beat->previous_end;
+    out->interval_ms = announced_ms;
+    out->number = beat->number;
+    out->oldest_kept = beat->oldest_kept < beat->number ? beat->oldest_kept : beat->number;
+    /* No kernel has run for longer than a century: what claims so says nothing. */
+    uint64_t century_ms = UINT64_C(100) * 366 * 24 * 3600 * 1000;
+    out->uptime_ms = beat->uptime_ms < century_ms ? beat->uptime_ms : century_ms;
+    out->run_ms = beat->run_ms < century_ms ? beat->run_ms : century_ms;
+    memcpy(out->metrics, beat->metrics, sizeof out->metrics);
+    fact_round_metrics(out->metrics);
+}
+
+static void accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
+{
+    struct fact fact = {.type = FACT_BEAT, .now = now, .host = host->id};
+    fill_beat(&fact.beat, host, now, beat);
+    if (verdict_is_known(host, &fact.beat)) {
+        receiver->statistics[RECEIVER_KNOWN]++;
+        return;
+    }
+    struct receiver_output *out = &receiver->output;
+    void *heard = out->heard;
+    if (!grow(&heard, &out->heard_capacity, out->heard_count, sizeof *out->heard)) {
+        receiver->failed = true;
+        return;
+    }
+    out->heard = heard;
+    out->heard[out->heard_count++] = (struct heard_beat){host->id, beat->number, beat->agent_start};
+    note_and_apply(receiver, &fact);
+    receiver->statistics[RECEIVER_BEATS]++;
+}
+
+struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name, size_t name_len,
+                                          const struct beat *beat)
+{
+    struct host *host = host_table_find(&receiver->hosts, name, name_len);
+    switch (proof_check(host, receiver->options.secret, name, name_len, beat->session, beat->counter, beat->echo)) {
+    case PROOF_REPEATED:
+        receiver->statistics[RECEIVER_REPEATED]++;
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
+    case PROOF_NEEDED:
+        return challenge(receiver, host, name, name_len, beat->session, beat->counter);
+    case PROOF_NEW:
+        if (!host && !(host = create_host(receiver, name, name_len))) {
+            receiver->statistics[RECEIVER_NO_ROOM]++;
+            return (struct receiver_answer){.type = ANSWER_NONE};
+        }
+        proof_install(host, beat->session, beat->counter);
+        receiver->statistics[RECEIVER_PROVEN]++;
+        break;
+    case PROOF_FRESH:
+        break;
+    }
+    accept_beat(receiver, host, now, beat);
+    struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
+    uint32_t safe = beat->agent_start == host->agent_start ? numbers_safe(&host->numbers, beat->oldest_kept) : 0;
+    answer.ack = (struct ack){beat->session, beat->counter, safe};
+    return answer;
+}
+
+struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct instant now, const char *name, size_t name_len,
+                                         const struct bye *bye)
+{
+    struct host *host = host_table_find(&receiver->hosts, name, name_len);
+    struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
+    answer.ack = (struct ack){bye->session, bye->counter, 0};
+    switch (proof_check(host, receiver->options.secret, name, name_len, bye->session, bye->counter, bye->echo)) {
+    case PROOF_REPEATED:
+        receiver->statistics[RECEIVER_REPEATED]++;
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
+    case PROOF_NEEDED:
+        return challenge(receiver, host, name, name_len, bye->session, bye->counter);
+    case PROOF_NEW:
+        if (!host)
+            return answer; /* never heard: nothing to take leave of */
+        proof_install(host, bye->session, bye->counter);
+        receiver->statistics[RECEIVER_PROVEN]++;
+        break;
+    case PROOF_FRESH:
+        break;
+    }
+    struct fact fact = {.type = FACT_BYE, .now = now, .host = host->id};
+    fact.bye = (struct fact_bye){due_instant(host, now, bye->age_ms, 0, false), bye->agent_start, bye->reason};
+    note_and_apply(receiver, &fact);
+    receiver->statistics[RECEIVER_BYES]++;
+    return answer;
+}
+
+void receiver_judge(struct receiver *receiver, struct instant now)
+{
+    if (instant_before(now, deadlines_next(&receiver->deadlines)))
+        return;
+    /* Most entries that come up are early promises. Only a judgement that can change something is a fact. */
+    while (!instant_before(now, deadlines_next(&receiver->deadlines))) {
+        uint32_t id = receiver->deadlines.entries[0].host;
+        const struct host *host = receiver->hosts.hosts[id];
+        if (!instant_before(now, verdict_due(host)))
+            break;
+        (void)deadlines_take(&receiver->deadlines);
+        promise(receiver, host);
+    }
+    if (instant_before(now, deadlines_next(&receiver->deadlines)))
+        return;
+    struct fact fact = {.type = FACT_JUDGED, .now = now};
+    note_and_apply(receiver, &fact);
+}
+
+void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to)
+{
+    struct absence absence = {from, to, CAUSE_RECEIVER_OVERLOADED};
+    note_absence(receiver, &absence);
+}
+
+void receiver_dropped(struct receiver *receiver, struct instant now)
+{
+    struct fact fact = {.type = FACT_DROPS, .now = now};
+    note_and_apply(receiver, &fact);
+}
+
+struct instant receiver_due(const struct receiver *receiver)
+{
+    return deadlines_next(&receiver->deadlines);
+}
+
+static void windows_changed(struct receiver *receiver, struct instant now)
+{
+    struct fact fact = {.type = FACT_WINDOWS, .now = now};
+    note_and_apply(receiver, &fact);
+}
+
+int receiver_add_window(struct receiver *receiver, struct instant now, int64_t id, const char *pattern, struct window window)
+{
+    if (receiver_load_window(receiver, id, pattern, window) != 0)
+        return -1;
+    windows_changed(receiver, now);
+    return 0;
+}
+
+int receiver_end_window(struct receiver *receiver, struct instant now, int64_t id)
+{
+    for (size_t i = 0; i < receiver->planned_count; i++) {
+        if (receiver->planned[i].id != id)
+            continue;
+        receiver->planned[i].window.to = now;
+        windows_changed(receiver, now);
+        return 0;
+    }
+    return -1;
+}
+
+const struct planned *receiver_windows(const struct receiver *receiver, size_t *count)
+{
+    *count = receiver->planned_count;
+    return receiver->planned;
+}
+
+/* ---- storing and looking ---- */
+
+const struct line_list *receiver_lines(const struct receiver *receiver)
+{
+    return &receiver->output.lines;
+}
+
+bool receiver_has_output(const struct receiver *receiver)
+{
+    const struct receiver_output *out = &receiver->output;
+    return out->facts_len > 0 || out->lines.count > 0 || out->created_count > 0 || out->absence_count > 0;
+}
+
+void receiver_take(struct receiver *receiver, struct receiver_output *out)
+{
+    *out = receiver->output;
+    memset(&receiver->output, 0, sizeof receiver->output);
+}
+
+void receiver_output_free(struct receiver_output *output)
+{
+    free(output->lines.lines);
+    free(output->facts);
+    free(output->heard);
+    free(output->created);
+    free(output->absences);
+    memset(output, 0, sizeof *output);
+}
+
+void receiver_stored(struct receiver *receiver, const struct heard_beat *heard, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct host *host = receiver->hosts.hosts[heard[i].host];
+        if (host->agent_start == heard[i].agent_start)
+            numbers_store(&host->numbers, heard[i].number);
+    }
+}
+
+uint64_t receiver_last_fact(const struct receiver *receiver)
+{
+    return receiver->last_fact;
+}
+
+int64_t receiver_settled_to(struct receiver *receiver, struct host *host, struct instant now)
+{
+    struct verdict_context context = context_at(receiver, now);
+    return verdict_settled_to(host, &context);
+}
+
+const struct host_table *receiver_hosts(const struct receiver *receiver)
+{
+    return &receiver->hosts;
+}
+
+const struct labels *receiver_labels(const struct receiver *receiver)
+{
+    return &receiver->labels;
+}
+
+const uint64_t *receiver_statistics(const struct receiver *receiver)
+{
+    return receiver->statistics;
+}
+
+bool receiver_has_failed(const struct receiver *receiver)
+{
+    return receiver->failed;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receiver.h - the core of the receiver: events with their time go in; answers, lines for the log and facts for the journal come out.
+ *
+ * Does no I/O, reads no clock, draws no random number. The shell (receiver/listen) opens datagrams, calls in here, sends
+ * the answers, and hands what has piled up in the output to the journal about once a second. After a crash the same facts are
+ * replayed through the same code (receiver_replay), which is how everything survives. */
+#ifndef RECEIVER_JUDGE_RECEIVER_H
+#define RECEIVER_JUDGE_RECEIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/message.h"
+#include "common/time.h"
+#include "receiver/judge/host.h"
+#include "receiver/judge/labels.h"
+#include "receiver/judge/proof.h"
+#include "receiver/judge/verdict.h"
+
+struct receiver;
+
+struct receiver_options {
+    uint8_t secret[PROOF_SECRET_LEN]; /* fresh random bytes of this process */
+    int64_t planned_limit_ns;
+    bool conservative;       /* outage_edges */
+    uint32_t host_count_max; /* no more hosts than this are taken on */
+};
+
+/* What may have happened to a proven or unproven datagram, counted. */
+/*    id        token       meaning */
+#define RECEIVER_STATISTICS_TABLE(X)                                                                                   \
+    X(BEATS,      "beats",      "heartbeats accepted")                                                                 \
+    X(KNOWN,      "known",      "heartbeats heard before, acknowledged again")                                         \
+    X(BYES,       "byes",       "goodbyes accepted")                                                                   \
+    X(REPEATED,   "repeated",   "datagrams whose counter was used before: dropped")                                    \
+    X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged")                                        \
+    X(PROVEN,     "proven",     "sessions proven")                                                                     \
+    X(NO_ROOM,    "no_room",    "heartbeats of a new host for which there was no memory: dropped")
+
+enum receiver_statistic {
+#define STATISTIC_ID(id, token, meaning) RECEIVER_##id,
+    RECEIVER_STATISTICS_TABLE(STATISTIC_ID)
+#undef STATISTIC_ID
+    RECEIVER_STATISTIC_COUNT
+};
+
+enum receiver_answer_type { ANSWER_NONE, ANSWER_ACK, ANSWER_CHALLENGE };
+
+struct receiver_answer {
+    enum receiver_answer_type type;
+    struct host *host; /* who spoke; NULL if not taken on */
+    union {
+        struct ack ack;
+        struct challenge challenge;
+    };
+};
+
+struct heard_beat {
+    uint32_t host;
+    uint32_t number;
+    uint64_t agent_start;
+};
+
+/* What has piled up since the last receiver_take. Release with receiver_output_free. */
+struct receiver_output {
+    struct line_list lines;     /* for the log */
+    uint8_t *facts;             /* for the journal: encoded one after the other */
+    size_t facts_len, facts_capacity;
+    uint64_t first_fact;        /* number of the first of them */
+    struct heard_beat *heard;   /* the beats among them: to be handed to receiver_stored once they are */
+    size_t heard_count, heard_capacity;
+    uint32_t *created;          /* ids of new hosts */
+    size_t created_count, created_capacity;
+    struct absence *absences;
+    size_t absence_count, absence_capacity;
+};
+
+struct receiver *receiver_create(const struct receiver_options *options); /* NULL: out of memory */
+void receiver_destroy(struct receiver *receiver);
+void receiver_set_options(struct receiver *receiver, int64_t planned_limit_ns, bool conservative);
+
+/* --- loading what was stored, in this order, before anything else; each returns 0, or -1 (out of memory, or nonsense) --- */
+int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall);
+int receiver_load_absence(struct receiver *receiver, const struct absence *absence);
+int receiver_load_window(struct receiver *receiver, int64_t id, const char *pattern, struct window window);
+/* `checkpoint` may be NULL; it contains the facts up to number `position`. */
+int receiver_load_host(struct receiver *receiver, uint32_t id, const char *name, const uint8_t *checkpoint, size_t len,
+                       uint64_t position);
+/* Applies the facts of one journal entry, the first of which has number `first`; entries in order. */
+int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first);
+
+/* --- running --- */
+/* Begins: the wall clock says `wall` at `now`. `off_from` is the last mark of the run before (INSTANT_NEVER: there was none). */
+void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from);
+
+/* A datagram opened with the key of `name`. */
+struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name, size_t name_len,
+                                          const struct beat *beat);
+struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct instant now, const char *name, size_t name_len,
+                                         const struct bye *bye);
+
+/* Judges what is due; call after everything that had arrived by `now` was handed in. */
+void receiver_judge(struct receiver *receiver, struct instant now);
+/* The loop did not run in [from, to); what had arrived meanwhile is handed in already. */
+void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to);
+/* The kernel dropped datagrams of ours before `now`. */
+void receiver_dropped(struct receiver *receiver, struct instant now);
+/* When receiver_judge is to be called next. */
+struct instant receiver_due(const struct receiver *receiver);
+
+/* Adds a maintenance window (id of the database), or ends one at `now`. Return 0 or -1: out of memory, no such window. */
+int receiver_add_window(struct receiver *receiver, struct instant now, int64_t id, const char *pattern, struct window window);
+int receiver_end_window(struct receiver *receiver, struct instant now, int64_t id);
+const struct planned *receiver_windows(const struct receiver *receiver, size_t *count);
+
+/* --- storing --- */
+bool receiver_has_output(const struct receiver *receiver);
+/* The lines among it. */
+const struct line_list *receiver_lines(const struct receiver *receiver);
+/* Moves the output to the caller. */
+void receiver_take(struct receiver *receiver, struct receiver_output *out);
+void receiver_output_free(struct receiver_output *output);
+/* These beats are stored durably: acks may call them safe. */
+void receiver_stored(struct receiver *receiver, const struct heard_beat *heard, size_t count);
+/* Number of the last fact. */
+uint64_t receiver_last_fact(const struct receiver *receiver);
+/* The watermark of a host, see verdict.h. */
+int64_t receiver_settled_to(struct receiver *receiver, struct host *host, struct instant now);
+
+/* --- looking --- */
+const struct host_table *receiver_hosts(const struct receiver *receiver);
+const struct labels *receiver_labels(const struct receiver *receiver);
+const uint64_t *receiver_statistics(const struct receiver *receiver);
+/* True once memory ran out in a place where something was lost; the shell says so and stops, to replay afresh. */
+bool receiver_has_failed(const struct receiver *receiver);
+
+#endif

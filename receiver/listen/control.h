@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* control.h - DATA/receiver.sock: what a person asks of the running receiver, one JSON object a line each way.
+ *
+ *   {"op":"status","hosts":["web*"]}
+ *   {"op":"maintenance_start","hosts":["web*"],"until":UNIX or null,"reason":"text"}
+ *   {"op":"maintenance_end","hosts":["web*"]}
+ *   {"op":"flush","hosts":["web*"]}
+ *
+ * Answers are {"ok":true,...} or {"ok":false,"error":"one line"}. A change is answered when it is stored. Whoever may open the socket (its
+ * group) may ask; changes are for root and the receiver's own user, told by the kernel (SO_PEERCRED). */
+#ifndef RECEIVER_LISTEN_CONTROL_H
+#define RECEIVER_LISTEN_CONTROL_H
+
+#include "common/error.h"
+#include "common/time.h"
+#include "receiver/judge/receiver.h"
+#include "receiver/listen/intake.h"
+#include "receiver/listen/keeper.h"
+
+struct control;
+struct uv_loop_s;
+
+/* What requests work on; all borrowed. */
+struct control_options {
+    struct receiver *receiver;
+    struct intake *intake;
+    struct keeper *keeper;
+    const char *const *name;           /* of the receiver: may change on reload */
+    const uint64_t *dropped;           /* datagrams dropped by the kernel */
+    struct instant (*now)(void *context);
+    void *context;
+    int64_t last_window_id;
+};
+
+/* Listens on DATA/receiver.sock (replacing a stale one: the lock is held). NULL with `error` set. */
+struct control *control_create(struct uv_loop_s *loop, const char *data, const struct control_options *options, struct error *error);
+/* Closes the socket and all connections, and removes the file; the loop must run once more before control_destroy. */
+void control_close(struct control *control);
+void control_destroy(struct control *control);
+
+#endif

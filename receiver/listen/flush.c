@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* flush.c - see flush.h. */
+#include "receiver/listen/flush.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "receiver/listen/worker.h"
+#include "receiver/record/log_reader.h"
+#include "receiver/record/rrd_store.h"
+
+struct flusher {
+    struct rrd_store *store;
+    struct log_reader *reader; /* opened on the RRD thread */
+    char *data;
+    struct complaint trouble; /* of the loop's thread */
+};
+
+struct flush_item {
+    uint32_t host;
+    char name[NAME_LEN_MAX + 1];
+    int64_t to;
+    int64_t changed_from;
+    struct averages_row *rows; /* owned copy */
+    uint32_t row_count;
+    bool written;
+};
+
+struct flush_job {
+    struct worker_job job; /* first */
+    struct flusher *flusher;
+    struct flush_item *items;
+    size_t count, capacity;
+    struct error error; /* the last one */
+    size_t failures;
+    struct instant now;
+    flush_done *done;
+    void *context;
+};
+
+struct flusher *flusher_create(const char *data, struct error *error)
+{
+    struct flusher *flusher = calloc(1, sizeof *flusher);
+    char *folder = NULL;
+    if (flusher && asprintf(&folder, "%s/hosts", data) >= 0) {
+        flusher->data = strdup(data);
+        flusher->store = rrd_store_create(folder);
+        free(folder);
+    }
+    if (!flusher || !flusher->data || !flusher->store) {
+        flusher_destroy(flusher);
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    return flusher;
+}
+
+void flusher_destroy(struct flusher *flusher)
+{
+    if (!flusher)
+        return;
+    rrd_store_destroy(flusher->store);
+    log_reader_close(flusher->reader);
+    free(flusher->data);
+    free(flusher);
+}
+
+struct flush_job *flush_job_create(void)
+{
+    return calloc(1, sizeof(struct flush_job));
+}
+
+void flush_job_destroy(struct flush_job *job)
+{
+    if (!job)
+        return;
+    for (size_t i = 0; i < job->count; i++)
+        free(job->items[i].rows);
+    free(job->items);
+    free(job);
+}
+
+static bool has_host(const struct flush_job *job, uint32_t host)
+{
+    for (size_t i = 0; i < job->count; i++)
+        if (job->items[i].host == host)
+            return true;
+    return false;
+}
+
+void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, struct instant now)
+{
+    job->now = now;
+    if (!host || !host->heard || has_host(job, host->id))
+        return;
+    if (job->count == job->capacity) {
+        size_t capacity = job->capacity ? job->capacity * 2 : 16;
+        struct flush_item *items = realloc(job->items, capacity * sizeof *items);
+        if (!items)
+            return;
+        job->items = items;
+        job->capacity = capacity;
+    }
+    struct flush_item item = {.host = host->id, .changed_from = host->changed_from, .row_count = host->averages.row_count};
+    item.to = receiver_settled_to(receiver, host, now);
+    memcpy(item.name, host->name, sizeof item.name);
+    if (item.row_count) {
+        item.rows = malloc(item.row_count * sizeof *item.rows);
+        if (!item.rows)
+            return;
+        memcpy(item.rows, host->averages.rows, item.row_count * sizeof *item.rows);
+    }
+    host->changed_from = INT64_MAX;
+    job->items[job->count++] = item;
+}
+
+size_t flush_job_count(const struct flush_job *job)
+{
+    return job->count;
+}
+
+uint32_t flush_job_host(const struct flush_job *job, size_t i)
+{
+    return job->items[i].host;
+}
+
+static int write_item(struct flusher *flusher, struct flush_item *item, struct error *error)
+{
+    struct timeline log = {0};
+    if (!flusher->reader && !(flusher->reader = log_reader_open(flusher->data, error)))
+        return -1;
+    int rc = log_reader_timeline(flusher->reader, item->host, &log, error);
+    if (rc == 0)
+        rc = rrd_store_write_state(flusher->store, item->name, &log, item->changed_from, item->to, error);
+    timeline_free(&log);
+    if (rc == 0)
+        rc = rrd_store_write_rows(flusher->store, item->name, item->rows, item->row_count, error);
+    return rc;
+}
+
+static void run_job(struct worker_job *worker_job)
+{
+    struct flush_job *job = (struct flush_job *)worker_job;
+    for (size_t i = 0; i < job->count; i++) {
+        job->items[i].written = write_item(job->flusher, &job->items[i], &job->error) == 0;
+        job->failures += !job->items[i].written;
+    }
+}
+
+static void finish_job(struct worker_job *worker_job)
+{
+    struct flush_job *job = (struct flush_job *)worker_job;
+    struct complaint *trouble = &job->flusher->trouble;
+    if (job->failures)
+        complaint_raise(trouble, LOG_LEVEL_ERROR, job->now, "%s; it will be written later (%zu of %zu hosts this turn)",
+                        job->error.text, job->failures, job->count);
+    else if (job->count)
+        complaint_clear(trouble, "RRD files can be written again; nothing was lost");
+    job->done(job, job->context);
+}
+
+void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done, void *context)
+{
+    job->job = (struct worker_job){.run = run_job, .done = finish_job};
+    job->flusher = flusher;
+    job->done = done;
+    job->context = context;
+    worker_submit(worker, &job->job);
+}
+
+bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
+{
+    const struct flush_item *item = &job->items[i];
+    if (!item->written) {
+        if (item->changed_from < host->changed_from)
+            host->changed_from = item->changed_from;
+        return false;
+    }
+    averages_drop_rows(&host->averages, item->row_count);
+    if (item->to > host->written_to)
+        host->written_to = item->to;
+    return true;
+}

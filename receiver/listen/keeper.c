@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* keeper.c - see keeper.h. */
+#include "receiver/listen/keeper.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "receiver/listen/flush.h"
+#include "receiver/listen/worker.h"
+
+#define COMMIT_MAX_NS NS_PER_S              /* a durable commit a second ... */
+#define COMMIT_MIN_NS (100 * NS_PER_MS)     /* ... and for hosts with short intervals others between */
+#define SHORT_INTERVAL_HOSTS_MAX 2000       /* a fleet larger than this commits once a second */
+#define FLUSH_SMALL_NS (300 * NS_PER_S)
+#define FLUSH_LARGE_NS (900 * NS_PER_S)
+#define FLUSH_LARGE_HOSTS 2000
+
+/* A request of the control socket, on its way through the stages. */
+struct waiter {
+    keeper_done *done;
+    void *context;
+    struct waiter *next;
+};
+
+struct commit_job {
+    struct worker_job job; /* first: the worker hands this back */
+    struct keeper *keeper;
+    struct journal_batch batch;
+    struct labels labels;
+    struct error error;
+    int rc;
+    struct flush_job *flush; /* to be started when this is stored */
+    struct waiter *flush_waiters;
+    struct waiter *waiters; /* to be told when this is stored */
+};
+
+struct keeper {
+    struct receiver *receiver;
+    struct journal *journal;
+    struct worker journal_worker, rrd_worker;
+    struct flusher *flusher;
+    int64_t flush_interval_ns;
+
+    struct commit_job *committing; /* under way, or to be tried again */
+    bool retry;
+    struct instant committed_at, synced_at;
+    int64_t commit_interval_ns;
+    struct heard_beat *unsynced; /* stored, but not yet surely on the disk */
+    size_t unsynced_count, unsynced_capacity;
+    uint32_t trim_at; /* hosts looked at since the journal was last trimmed */
+
+    /* for the next batch */
+    struct journal_window *windows;
+    size_t window_count;
+    struct journal_checkpoint *checkpoints;
+    size_t checkpoint_count;
+    struct waiter *waiters;
+
+    bool flushing;
+    struct waiter *flushing_waiters;
+    uint32_t *wanted; /* hosts whose files somebody asked for */
+    size_t wanted_count;
+    struct waiter *wanted_waiters;
+    uint32_t wheel; /* host that was flushed last */
+    double wheel_debt;
+    struct instant wheel_at;
+    struct complaint commit_trouble;
+};
+
+static void waiters_tell(struct waiter *waiters)
+{
+    while (waiters) {
+        struct waiter *next = waiters->next;
+        if (waiters->done)
+            waiters->done(waiters->context);
+        free(waiters);
+        waiters = next;
+    }
+}
+
+static void waiters_append(struct waiter **list, struct waiter *more)
+{
+    while (*list)
+        list = &(*list)->next;
+    *list = more;
+}
+
+static struct waiter *waiter_create(keeper_done *done, void *context)
+{
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    if (waiter)
+        *waiter = (struct waiter){.done = done, .context = context};
+    return waiter;
+}
+
+static void waiters_forget(struct waiter *list, const void *context)
+{
+    for (; list; list = list->next)
+        if (list->context == context)
+            list->done = NULL;
+}
+
+struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, struct journal *journal,
+                             const struct keeper_options *options, struct error *error)
+{
+    struct keeper *keeper = calloc(1, sizeof *keeper);
+    if (!keeper) {
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    keeper->receiver = receiver;
+    keeper->journal = journal;
+    keeper->flush_interval_ns = options->flush_interval_ns;
+    keeper->commit_interval_ns = COMMIT_MAX_NS;
+    keeper->flusher = flusher_create(options->data, error);
+    if (!keeper->flusher) {
+        free(keeper);
+        return NULL;
+    }
+    if (worker_start(&keeper->journal_worker, loop) != 0 || worker_start(&keeper->rrd_worker, loop) != 0) {
+        error_set(error, "cannot start a thread");
+        return NULL; /* the process ends: nothing to tidy up */
+    }
+    return keeper;
+}
+
+void keeper_set_flush_interval(struct keeper *keeper, int64_t flush_interval_ns)
+{
+    keeper->flush_interval_ns = flush_interval_ns;
+}
+
+/* ---- after the RRD thread ---- */
+
+static void add_checkpoint(struct keeper *keeper, struct host *host)
+{
+    struct journal_checkpoint *grown =
+        realloc(keeper->checkpoints, (keeper->checkpoint_count + 1) * sizeof *keeper->checkpoints);
+    if (!grown)
+        return; /* the journal keeps the facts until the next turn */
+    keeper->checkpoints = grown;
+    size_t len_max = host_checkpoint_len_max(host);
+    uint8_t *bytes = malloc(len_max);
+    if (!bytes)
+        return;
+    struct codec codec = codec_writer(bytes, len_max);
+    host_visit(&codec, host);
+    if (codec.failed) {
+        free(bytes);
+        return;
+    }
+    host->position = receiver_last_fact(keeper->receiver);
+    keeper->checkpoints[keeper->checkpoint_count++] =
+        (struct journal_checkpoint){host->id, bytes, codec.pos, host->position, host->written_to};
+}
+
+static void on_flushed(struct flush_job *job, void *context)
+{
+    struct keeper *keeper = context;
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    for (size_t i = 0; i < flush_job_count(job); i++) {
+        struct host *host = table->hosts[flush_job_host(job, i)];
+        if (flush_job_finish(job, i, host))
+            add_checkpoint(keeper, host);
+    }
+    flush_job_destroy(job);
+    keeper->flushing = false;
+    waiters_append(&keeper->waiters, keeper->flushing_waiters);
+    keeper->flushing_waiters = NULL;
+}
+
+/* ---- after the journal thread ---- */
+
+static void keep_unsynced(struct keeper *keeper, const struct receiver_output *output)
+{
+    size_t need = keeper->unsynced_count + output->heard_count;
+    if (need > keeper->unsynced_capacity) {
+        struct heard_beat *grown = realloc(keeper->unsynced, 2 * need * sizeof *grown);
+        if (!grown)
+            return; /* these are never called safe, which loses nothing */
+        keeper->unsynced = grown;
+        keeper->unsynced_capacity = 2 * need;
+    }
+    if (output->heard_count)
+        memcpy(keeper->unsynced + keeper->unsynced_count, output->heard, output->heard_count * sizeof *output->heard);
+    keeper->unsynced_count = need;
+}
+
+static void start_flush(struct keeper *keeper, struct commit_job *commit)
+{
+    if (!commit->flush)
+        return;
+    keeper->flushing_waiters = commit->flush_waiters;
+    flush_job_submit(commit->flush, &keeper->rrd_worker, keeper->flusher, on_flushed, keeper);
+}
+
+static void on_committed(struct worker_job *job)
+{
+    struct commit_job *commit = (struct commit_job *)job;
+    struct keeper *keeper = commit->keeper;
+    struct instant now = commit->batch.alive;
+    if (commit->rc != 0) {
+        complaint_raise(&keeper->commit_trouble, LOG_LEVEL_ERROR, now,
+                        "%s; judging goes on, and nothing new is called safe until it can be stored", commit->error.text);
+        keeper->retry = true;
+        return;
+    }
+    complaint_clear(&keeper->commit_trouble, "the journal can be written again; nothing was lost");
+    keep_unsynced(keeper, &commit->batch.output);
+    if (commit->batch.sync) {
+        receiver_stored(keeper->receiver, keeper->unsynced, keeper->unsynced_count);
+        keeper->unsynced_count = 0;
+    }
+    start_flush(keeper, commit);
+    waiters_tell(commit->waiters);
+    journal_batch_free(&commit->batch);
+    free(commit);
+    keeper->committing = NULL;
+}
+
+static void run_commit(struct worker_job *job)
+{
+    struct commit_job *commit = (struct commit_job *)job;
+    commit->rc = journal_commit(commit->keeper->journal, &commit->batch, &commit->error);
+}
+
+/* ---- cutting a batch ---- */
+
+static int64_t first_line_at(const struct line_list *lines, uint32_t host, int64_t otherwise)
+{
+    for (size_t i = 0; i < lines->count; i++)
+        if (lines->lines[i].host == host && lines->lines[i].number == 1)
+            return lines->lines[i].at;
+    return otherwise;
+}
+
+static bool name_created(struct keeper *keeper, struct journal_batch *batch)
+{
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    size_t count = batch->output.created_count;
+    if (count == 0)
+        return true;
+    batch->hosts = calloc(count, sizeof *batch->hosts);
+    if (!batch->hosts)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct host *host = table->hosts[batch->output.created[i]];
+        batch->hosts[i].id = host->id;
+        memcpy(batch->hosts[i].name, host->name, sizeof batch->hosts[i].name);
+        batch->hosts[i].first_at = first_line_at(&batch->output.lines, host->id, host->since);
+    }
+    batch->host_count = count;
+    return true;
+}
+
+/* Facts up to here are in the checkpoint of every host. Looked for once a turn of the wheel. */
+static uint64_t trim_to(struct keeper *keeper)
+{
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    if (keeper->trim_at <= table->count)
+        return 0;
+    keeper->trim_at = 0;
+    uint64_t lowest = receiver_last_fact(keeper->receiver);
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id] && table->hosts[id]->position < lowest)
+            lowest = table->hosts[id]->position;
+    return lowest;
+}
+
+static int64_t flush_interval_ns(const struct keeper *keeper, uint32_t hosts)
+{
+    if (keeper->flush_interval_ns)
+        return keeper->flush_interval_ns;
+    return hosts < FLUSH_LARGE_HOSTS ? FLUSH_SMALL_NS : FLUSH_LARGE_NS;
+}
+
+/* The hosts whose turn it is: each one once in a flush interval, spread evenly. */
+static void turn_wheel(struct keeper *keeper, struct flush_job *job, struct instant now)
+{
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    if (keeper->wheel_at.ns == 0)
+        keeper->wheel_at = now;
+    double elapsed = (double)instant_since(now, keeper->wheel_at);
+    keeper->wheel_at = now;
+    keeper->wheel_debt += table->count * elapsed / (double)flush_interval_ns(keeper, table->count);
+    for (; keeper->wheel_debt >= 1; keeper->wheel_debt--) {
+        keeper->wheel = keeper->wheel % table->count + 1;
+        keeper->trim_at++;
+        flush_job_add(job, keeper->receiver, table->hosts[keeper->wheel], now);
+    }
+}
+
+static void plan_flush(struct keeper *keeper, struct commit_job *commit, struct instant now)
+{
+    if (keeper->flushing)
+        return;
+    struct flush_job *job = flush_job_create();
+    if (!job)
+        return;
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    for (size_t i = 0; i < keeper->wanted_count; i++)
+        flush_job_add(job, keeper->receiver, table->hosts[keeper->wanted[i]], now);
+    keeper->wanted_count = 0;
+    turn_wheel(keeper, job, now);
+    if (flush_job_count(job) == 0 && !keeper->wanted_waiters) {
+        flush_job_destroy(job);
+        return;
+    }
+    commit->flush = job;
+    commit->flush_waiters = keeper->wanted_waiters;
+    keeper->wanted_waiters = NULL;
+    keeper->flushing = true;
+}
+
+/* Hosts that beat every second or so would lose beats that were heard, were the process killed, if only one commit a second were made. */
+static int64_t choose_commit_interval(const struct receiver *receiver)
+{
+    const struct host_table *table = receiver_hosts(receiver);
+    int64_t interval_ns = COMMIT_MAX_NS;
+    if (table->count > SHORT_INTERVAL_HOSTS_MAX)
+        return interval_ns;
+    for (uint32_t id = 1; id <= table->count; id++) {
+        int64_t host_ns = table->hosts[id] ? expectation_interval_ns(&table->hosts[id]->expectation) / 8 : 0;
+        if (host_ns > 0 && host_ns < interval_ns)
+            interval_ns = host_ns;
+    }
+    return interval_ns < COMMIT_MIN_NS ? COMMIT_MIN_NS : interval_ns;
+}
+
+static struct commit_job *cut(struct keeper *keeper, struct instant now, bool clean)
+{
+    struct commit_job *commit = calloc(1, sizeof *commit);
+    if (!commit)
+        return NULL;
+    commit->job = (struct worker_job){.run = run_commit, .done = on_committed};
+    commit->keeper = keeper;
+    commit->labels = *receiver_labels(keeper->receiver);
+    if (!clean)
+        plan_flush(keeper, commit, now);
+    struct journal_batch *batch = &commit->batch;
+    receiver_take(keeper->receiver, &batch->output);
+    if (!name_created(keeper, batch))
+        log_line(LOG_LEVEL_ERROR, "out of memory: a new host is not stored"); /* its facts cannot be replayed either */
+    batch->windows = keeper->windows;
+    batch->window_count = keeper->window_count;
+    batch->checkpoints = keeper->checkpoints;
+    batch->checkpoint_count = keeper->checkpoint_count;
+    keeper->windows = NULL;
+    keeper->window_count = 0;
+    keeper->checkpoints = NULL;
+    keeper->checkpoint_count = 0;
+    commit->waiters = keeper->waiters;
+    keeper->waiters = NULL;
+    batch->labels = &commit->labels;
+    batch->trim_to = trim_to(keeper);
+    batch->alive = now;
+    batch->alive_second = labels_second(&commit->labels, now);
+    batch->clean = clean;
+    batch->sync = clean || instant_since(now, keeper->synced_at) >= COMMIT_MAX_NS || commit->waiters;
+    if (batch->sync)
+        keeper->synced_at = now;
+    keeper->committed_at = now;
+    return commit;
+}
+
+void keeper_tick(struct keeper *keeper, struct instant now)
+{
+    if (keeper->committing) {
+        if (keeper->retry && instant_since(now, keeper->committed_at) >= COMMIT_MAX_NS) {
+            keeper->retry = false;
+            keeper->committed_at = now;
+            worker_submit(&keeper->journal_worker, &keeper->committing->job);
+        }
+        return;
+    }
+    int64_t since_ns = instant_since(now, keeper->committed_at);
+    bool asked = keeper->waiters || keeper->window_count || (keeper->wanted_waiters && !keeper->flushing);
+    bool news = receiver_has_output(keeper->receiver);
+    if (!(since_ns >= COMMIT_MAX_NS || asked || (news && since_ns >= keeper->commit_interval_ns)))
+        return;
+    if (instant_since(now, keeper->synced_at) >= COMMIT_MAX_NS)
+        keeper->commit_interval_ns = choose_commit_interval(keeper->receiver);
+    keeper->committing = cut(keeper, now, false);
+    if (keeper->committing)
+        worker_submit(&keeper->journal_worker, &keeper->committing->job);
+}
+
+void keeper_stop(struct keeper *keeper, struct instant now)
+{
+    worker_stop(&keeper->journal_worker);
+    worker_stop(&keeper->rrd_worker);
+    struct error error;
+    if (keeper->committing) { /* could not be stored before: one last time */
+        if (journal_commit(keeper->journal, &keeper->committing->batch, &error) != 0)
+            log_line(LOG_LEVEL_ERROR, "%s; what happened since is lost, agents will send it again", error.text);
+    }
+    struct commit_job *last = cut(keeper, now, true);
+    if (!last || journal_commit(keeper->journal, &last->batch, &error) != 0)
+        log_line(LOG_LEVEL_ERROR, "%s; the stop is not recorded", last ? error.text : "out of memory");
+    if (last) {
+        waiters_tell(last->waiters);
+        journal_batch_free(&last->batch);
+        free(last);
+    }
+}
+
+void keeper_destroy(struct keeper *keeper)
+{
+    if (!keeper)
+        return;
+    if (keeper->committing) {
+        flush_job_destroy(keeper->committing->flush);
+        journal_batch_free(&keeper->committing->batch);
+        free(keeper->committing);
+    }
+    flusher_destroy(keeper->flusher);
+    free(keeper->unsynced);
+    free(keeper->wanted);
+    free(keeper);
+}
+
+/* ---- requests ---- */
+
+int keeper_put_window(struct keeper *keeper, const struct journal_window *window)
+{
+    struct journal_window *grown = realloc(keeper->windows, (keeper->window_count + 1) * sizeof *grown);
+    if (!grown)
+        return -1;
+    keeper->windows = grown;
+    keeper->windows[keeper->window_count++] = *window;
+    return 0;
+}
+
+int keeper_when_stored(struct keeper *keeper, keeper_done *done, void *context)
+{
+    struct waiter *waiter = waiter_create(done, context);
+    if (!waiter)
+        return -1;
+    waiters_append(&keeper->waiters, waiter);
+    return 0;
+}
+
+int keeper_flush(struct keeper *keeper, const uint32_t *hosts, size_t count, keeper_done *done, void *context)
+{
+    struct waiter *waiter = waiter_create(done, context);
+    uint32_t *grown = realloc(keeper->wanted, (keeper->wanted_count + count + 1) * sizeof *grown);
+    if (!waiter || !grown) {
+        free(waiter);
+        if (grown)
+            keeper->wanted = grown;
+        return -1;
+    }
+    keeper->wanted = grown;
+    memcpy(keeper->wanted + keeper->wanted_count, hosts, count * sizeof *hosts);
+    keeper->wanted_count += count;
+    waiters_append(&keeper->wanted_waiters, waiter);
+    return 0;
+}
+
+void keeper_forget(struct keeper *keeper, const void *context)
+{
+    waiters_forget(keeper->waiters, context);
+    waiters_forget(keeper->wanted_waiters, context);
+    waiters_forget(keeper->flushing_waiters, context);
+    if (keeper->committing) {
+        waiters_forget(keeper->committing->waiters, context);
+        waiters_forget(keeper->committing->flush_waiters, context);
+    }
+}

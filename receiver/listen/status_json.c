@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* status_json.c - see status_json.h. */
+#include "receiver/listen/status_json.h"
+
+#include <math.h>
+
+enum { LOSS_BEATS = 100 }; /* over which loss is shown */
+
+static json_t *second_or_null(const struct labels *labels, struct instant t)
+{
+    return instant_before(t, INSTANT_NEVER) ? json_integer(labels_second(labels, t)) : json_null();
+}
+
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *seconds_or_null(int64_t ns)
+{
+    return ns > 0 ? json_real((double)ns / (double)NS_PER_S) : json_null();
+}
+
+static json_t *metrics_of(const struct host *host)
+{
+    json_t *metrics = json_object();
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        json_object_set_new(metrics, metric_catalogue[i].name,
+                            host->heard ? real_or_null((double)host->averages.latest[i]) : json_null());
+    return metrics;
+}
+
+json_t *status_json_host(const struct host *host, const struct labels *labels)
+{
+    enum state state = host_live_state(host);
+    json_t *json = json_object();
+    if (!json)
+        return NULL;
+    json_object_set_new(json, "host", json_string(host->name));
+    json_object_set_new(json, "state", json_string(state_token(state)));
+    json_object_set_new(json, "cause", host->cause == CAUSE_NONE ? json_null() : json_string(cause_token(host->cause)));
+    /* A late host has been so since the expectation that it missed. */
+    json_object_set_new(json, "since",
+                        state == STATE_LATE ? json_integer(labels_second(labels, host->deadline[0]))
+                        : host->heard       ? json_integer(host->since)
+                                            : json_null());
+    json_object_set_new(json, "last_heard", host->heard ? second_or_null(labels, host->heard_at) : json_null());
+    json_object_set_new(json, "next_expected",
+                        host->heard ? second_or_null(labels, instant_add(host->expectation.last,
+                                                                         expectation_interval_ns(&host->expectation)))
+                                    : json_null());
+    json_object_set_new(json, "interval", seconds_or_null(expectation_interval_ns(&host->expectation)));
+    json_object_set_new(json, "margin", seconds_or_null(expectation_margin_ns(&host->expectation)));
+    json_object_set_new(json, "loss", real_or_null(numbers_loss(&host->numbers, LOSS_BEATS)));
+    json_object_set_new(json, "metrics", metrics_of(host));
+    return json;
+}
+
+json_t *status_json_statistics(const struct receiver *receiver, const struct intake *intake, uint64_t dropped)
+{
+    json_t *json = json_object();
+    const uint64_t *in = intake_statistics(intake);
+    const uint64_t *core = receiver_statistics(receiver);
+#define PUT_INTAKE(id, token, meaning) json_object_set_new(json, token, json_integer((json_int_t)in[INTAKE_##id]));
+    INTAKE_STATISTICS_TABLE(PUT_INTAKE)
+#undef PUT_INTAKE
+#define PUT_RECEIVER(id, token, meaning) json_object_set_new(json, token, json_integer((json_int_t)core[RECEIVER_##id]));
+    RECEIVER_STATISTICS_TABLE(PUT_RECEIVER)
+#undef PUT_RECEIVER
+    json_object_set_new(json, "dropped", json_integer((json_int_t)dropped));
+    return json;
+}

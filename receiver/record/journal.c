@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* journal.c - see journal.h. */
+#include "receiver/record/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "receiver/record/schema.h"
+
+enum statement {
+    PUT_FACTS,
+    PUT_LINE,
+    PUT_HOST,
+    PUT_CHECKPOINT,
+    PUT_WINDOW,
+    END_WINDOW,
+    PUT_ABSENCE,
+    PUT_MARK,
+    TRIM,
+    STATEMENT_COUNT
+};
+
+static const char *const statement_sql[STATEMENT_COUNT] = {
+    [PUT_FACTS] = "INSERT OR REPLACE INTO journal (position, facts) VALUES (?1, ?2)",
+    /* A replay tells lines again that are stored already. */
+    [PUT_LINE] = "INSERT OR IGNORE INTO transitions (host, number, at, state, cause, earliest, latest, decided, restates) "
+                 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PUT_HOST] = "INSERT OR IGNORE INTO hosts (id, name, first_at, position, written_to) VALUES (?1, ?2, ?3, 0, 0)",
+    [PUT_CHECKPOINT] = "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4 WHERE id = ?1",
+    [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [END_WINDOW] = "UPDATE maintenance SET ends = ?2, ends_ns = ?3 WHERE id = ?1",
+    [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [PUT_MARK] = "UPDATE runs SET alive = ?1, alive_ns = ?2, clean = ?3 WHERE id = ?4",
+    /* An entry goes when the one after it begins with a fact that is in every checkpoint, or right behind them. */
+    [TRIM] = "DELETE FROM journal WHERE position < (SELECT max(position) FROM journal WHERE position <= ?1 + 1)",
+};
+
+struct journal {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    char *path;
+    int64_t run;
+    bool synced;
+};
+
+/* The line for a person: what SQLite says, and where. */
+static int fail(const struct journal *journal, const char *what, struct error *error)
+{
+    return error_set(error, "cannot %s %s: %s", what, journal->path, sqlite3_errmsg(journal->db));
+}
+
+static int run_sql(struct journal *journal, const char *sql, const char *what, struct error *error)
+{
+    return sqlite3_exec(journal->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(journal, what, error);
+}
+
+static int read_version(struct journal *journal, int *version, struct error *error)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(journal->db, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW) {
+        sqlite3_finalize(stmt);
+        return fail(journal, "read", error);
+    }
+    *version = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    return 0;
+}
+
+static int prepare_database(struct journal *journal, struct error *error)
+{
+    int version = 0;
+    int persist = 1; /* readers of another user cannot create the WAL files: they stay when the receiver stops */
+    (void)sqlite3_busy_timeout(journal->db, 5000);
+    if (run_sql(journal, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open", error) != 0 ||
+        read_version(journal, &version, error) != 0)
+        return -1;
+    (void)sqlite3_file_control(journal->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    journal->synced = true;
+    if (version == 0 && run_sql(journal, "BEGIN IMMEDIATE;" SCHEMA_SQL "COMMIT;", "create the tables of", error) != 0)
+        return -1;
+    if (version != 0 && version != SCHEMA_VERSION)
+        return error_set(error, "%s is of version %d, this program knows version %d; use the program that made it", journal->path,
+                         version, SCHEMA_VERSION);
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(journal->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &journal->statements[i], NULL) !=
+            SQLITE_OK)
+            return fail(journal, "use", error);
+    return 0;
+}
+
+struct journal *journal_open(const char *data, struct error *error)
+{
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (!journal || asprintf(&journal->path, "%s/receiver.db", data) < 0) {
+        free(journal);
+        error_set(error, "out of memory");
+        return NULL;
+    }
+    /* Made by hand, so that SQLite gives its files the same mode: readable by the group. */
+    int fd = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        error_set(error, "cannot open %s: %s", journal->path, strerror(errno));
+        journal_close(journal);
+        return NULL;
+    }
+    close(fd);
+    if (sqlite3_open_v2(journal->path, &journal->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL) != SQLITE_OK) {
+        fail(journal, "open", error);
+        journal_close(journal);
+        return NULL;
+    }
+    if (prepare_database(journal, error) != 0) {
+        journal_close(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (!journal)
+        return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(journal->statements[i]);
+    sqlite3_close(journal->db);
+    free(journal->path);
+    free(journal);
+}
+
+void journal_batch_free(struct journal_batch *batch)
+{
+    receiver_output_free(&batch->output);
+    for (size_t i = 0; i < batch->checkpoint_count; i++)
+        free(batch->checkpoints[i].bytes);
+    for (size_t i = 0; i < batch->window_count; i++) {
+        free(batch->windows[i].pattern);
+        free(batch->windows[i].reason);
+    }
+    free(batch->hosts);
+    free(batch->checkpoints);
+    free(batch->windows);
+    memset(batch, 0, sizeof *batch);
+}
+
+/* ---- writing ---- */
+
+static int step(struct journal *journal, enum statement which, struct error *error)
+{
+    sqlite3_stmt *stmt = journal->statements[which];
+    int rc = sqlite3_step(stmt);
+    (void)sqlite3_reset(stmt);
+    (void)sqlite3_clear_bindings(stmt);
+    return rc == SQLITE_DONE ? 0 : fail(journal, "write", error);
+}
+
+static int put_lines(struct journal *journal, const struct line_list *lines, struct error *error)
+{
+    sqlite3_stmt *stmt = journal->statements[PUT_LINE];
+    for (size_t i = 0; i < lines->count; i++) {
+        const struct transition *line = &lines->lines[i];
+        sqlite3_bind_int64(stmt, 1, line->host);
+        sqlite3_bind_int64(stmt, 2, line->number);
+        sqlite3_bind_int64(stmt, 3, line->at);
+        sqlite3_bind_text(stmt, 4, state_token(line->state), -1, SQLITE_STATIC);
+        sqlite3_bind_text(stmt, 5, cause_token(line->cause), -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 6, line->earliest);
+        sqlite3_bind_int64(stmt, 7, line->latest);
+        sqlite3_bind_int64(stmt, 8, line->decided);
+        if (line->restates)
+            sqlite3_bind_int64(stmt, 9, line->restates);
+        if (step(journal, PUT_LINE, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_hosts(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->host_count; i++) {
+        sqlite3_stmt *stmt = journal->statements[PUT_HOST];
+        sqlite3_bind_int64(stmt, 1, batch->hosts[i].id);
+        sqlite3_bind_text(stmt, 2, batch->hosts[i].name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 3, batch->hosts[i].first_at);
+        if (step(journal, PUT_HOST, error) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < batch->checkpoint_count; i++) {
+        const struct journal_checkpoint *checkpoint = &batch->checkpoints[i];
+        sqlite3_stmt *stmt = journal->statements[PUT_CHECKPOINT];
+        sqlite3_bind_int64(stmt, 1, checkpoint->host);
+        sqlite3_bind_blob64(stmt, 2, checkpoint->bytes, checkpoint->len, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 3, (int64_t)checkpoint->position);
+        sqlite3_bind_int64(stmt, 4, checkpoint->written_to);
+        if (step(journal, PUT_CHECKPOINT, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_windows(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->window_count; i++) {
+        const struct journal_window *w = &batch->windows[i];
+        enum statement which = w->is_new ? PUT_WINDOW : END_WINDOW;
+        sqlite3_stmt *stmt = journal->statements[which];
+        bool open = w->ends == INT64_MAX;
+        sqlite3_bind_int64(stmt, 1, w->id);
+        if (w->is_new) {
+            sqlite3_bind_text(stmt, 2, w->pattern, -1, SQLITE_STATIC);
+            sqlite3_bind_int64(stmt, 3, w->starts);
+            sqlite3_bind_int64(stmt, 5, w->window.from.ns);
+            sqlite3_bind_text(stmt, 7, w->reason, -1, SQLITE_STATIC);
+            sqlite3_bind_int64(stmt, 8, w->entered);
+        }
+        if (!open) {
+            sqlite3_bind_int64(stmt, w->is_new ? 4 : 2, w->ends);
+            sqlite3_bind_int64(stmt, w->is_new ? 6 : 3, w->window.to.ns);
+        }
+        if (step(journal, which, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_absences(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->output.absence_count; i++) {
+        const struct absence *absence = &batch->output.absences[i];
+        sqlite3_stmt *stmt = journal->statements[PUT_ABSENCE];
+        sqlite3_bind_int64(stmt, 1, labels_second(batch->labels, absence->from));
+        sqlite3_bind_int64(stmt, 2, labels_second(batch->labels, absence->to));
+        sqlite3_bind_int64(stmt, 3, absence->from.ns);
+        sqlite3_bind_int64(stmt, 4, absence->to.ns);
+        sqlite3_bind_text(stmt, 5, cause_token(absence->cause), -1, SQLITE_STATIC);
+        if (step(journal, PUT_ABSENCE, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_facts(struct journal *journal, const struct receiver_output *output, struct error *error)
+{
+    if (output->facts_len == 0)
+        return 0;
+    sqlite3_stmt *stmt = journal->statements[PUT_FACTS];
+    sqlite3_bind_int64(stmt, 1, (int64_t)output->first_fact);
+    sqlite3_bind_blob64(stmt, 2, output->facts, output->facts_len, SQLITE_STATIC);
+    return step(journal, PUT_FACTS, error);
+}
+
+static int put_mark(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    sqlite3_stmt *stmt = journal->statements[PUT_MARK];
+    sqlite3_bind_int64(stmt, 1, batch->alive_second);
+    sqlite3_bind_int64(stmt, 2, batch->alive.ns);
+    sqlite3_bind_int(stmt, 3, batch->clean);
+    sqlite3_bind_int64(stmt, 4, journal->run);
+    if (step(journal, PUT_MARK, error) != 0)
+        return -1;
+    if (batch->trim_to == 0)
+        return 0;
+    sqlite3_bind_int64(journal->statements[TRIM], 1, (int64_t)batch->trim_to);
+    return step(journal, TRIM, error);
+}
+
+static int put_batch(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    if (put_hosts(journal, batch, error) != 0 || put_lines(journal, &batch->output.lines, error) != 0 ||
+        put_windows(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
+        put_facts(journal, &batch->output, error) != 0)
+        return -1;
+    return put_mark(journal, batch, error);
+}
+
+int journal_commit(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    if (batch->sync != journal->synced) {
+        if (run_sql(journal, batch->sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "use", error) != 0)
+            return -1;
+        journal->synced = batch->sync;
+    }
+    if (run_sql(journal, "BEGIN IMMEDIATE", "write", error) != 0)
+        return -1;
+    if (put_batch(journal, batch, error) != 0 || run_sql(journal, "COMMIT", "write", error) != 0) {
+        (void)sqlite3_exec(journal->db, "ROLLBACK", NULL, NULL, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+int journal_begin_run(struct journal *journal, const uint8_t boot_id[BOOT_ID_LEN], struct instant now, int64_t boottime_ns,
+                      struct wall label, struct error *error)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(journal->db,
+                           "INSERT INTO runs (boot_id, started, started_ns, boottime_ns, alive, alive_ns, offset_ns) "
+                           "VALUES (?1, ?2, ?3, ?4, ?2, ?3, ?5)",
+                           -1, &stmt, NULL) != SQLITE_OK)
+        return fail(journal, "use", error);
+    sqlite3_bind_blob(stmt, 1, boot_id, BOOT_ID_LEN, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, wall_seconds(label));
+    sqlite3_bind_int64(stmt, 3, now.ns);
+    sqlite3_bind_int64(stmt, 4, boottime_ns);
+    sqlite3_bind_int64(stmt, 5, label.ns - now.ns);
+    int rc = sqlite3_step(stmt);
+    sqlite3_finalize(stmt);
+    if (rc != SQLITE_DONE)
+        return fail(journal, "write", error);
+    journal->run = sqlite3_last_insert_rowid(journal->db);
+    return 0;
+}
+
+/* ---- loading ---- */
+
+typedef int row_reader(sqlite3_stmt *stmt, void *context);
+
+/* Hands every row to `read`; a non-zero return is told as damage. */
+static int read_rows(struct journal *journal, const char *sql, row_reader *read, void *context, struct error *error)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(journal->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+        return fail(journal, "read", error);
+    int rc;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (read(stmt, context) != 0) {
+            int64_t row = sqlite3_column_int64(stmt, 0);
+            sqlite3_finalize(stmt);
+            return error_set(error, "%s is damaged: row %lld of \"%s\" makes no sense; restore it from a copy", journal->path,
+                             (long long)row, sql);
+        }
+    }
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_DONE ? 0 : fail(journal, "read", error);
+}
+
+struct loading {
+    struct receiver *receiver;
+    struct journal_start *start;
+};
+
+static int read_run(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    struct journal_start *start = loading->start;
+    if (sqlite3_column_bytes(stmt, 1) != BOOT_ID_LEN)
+        return -1;
+    memcpy(start->boot_id, sqlite3_column_blob(stmt, 1), BOOT_ID_LEN);
+    start->has_run = true;
+    start->started_ns = sqlite3_column_int64(stmt, 3);
+    start->boottime_ns = sqlite3_column_int64(stmt, 4);
+    start->alive.ns = sqlite3_column_int64(stmt, 5);
+    int64_t offset_ns = sqlite3_column_int64(stmt, 6);
+    start->alive_wall.ns = start->alive.ns + offset_ns;
+    return receiver_load_label(loading->receiver, (struct instant){start->started_ns},
+                               (struct wall){start->started_ns + offset_ns});
+}
+
+static int read_absence(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    int cause = cause_find((const char *)sqlite3_column_text(stmt, 3));
+    if (cause < 0)
+        return -1;
+    struct absence absence = {{sqlite3_column_int64(stmt, 1)}, {sqlite3_column_int64(stmt, 2)}, (enum cause)cause};
+    return receiver_load_absence(loading->receiver, &absence);
+}
+
+static int read_window(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    struct window window = {{sqlite3_column_int64(stmt, 2)}, INSTANT_NEVER};
+    if (sqlite3_column_type(stmt, 3) != SQLITE_NULL)
+        window.to.ns = sqlite3_column_int64(stmt, 3);
+    loading->start->last_window_id = sqlite3_column_int64(stmt, 0);
+    return receiver_load_window(loading->receiver, sqlite3_column_int64(stmt, 0),
+                                (const char *)sqlite3_column_text(stmt, 1), window);
+}
+
+static int read_host(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    int64_t id = sqlite3_column_int64(stmt, 0);
+    if (id < 1 || id > INT32_MAX || !sqlite3_column_text(stmt, 1))
+        return -1;
+    return receiver_load_host(loading->receiver, (uint32_t)id, (const char *)sqlite3_column_text(stmt, 1),
+                              sqlite3_column_blob(stmt, 2), (size_t)sqlite3_column_bytes(stmt, 2),
+                              (uint64_t)sqlite3_column_int64(stmt, 3));
+}
+
+static int read_facts(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    return receiver_replay(loading->receiver, sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1),
+                           (uint64_t)sqlite3_column_int64(stmt, 0));
+}
+
+int journal_load(struct journal *journal, struct receiver *receiver, struct journal_start *start, struct error *error)
+{
+    memset(start, 0, sizeof *start);
+    struct loading loading = {receiver, start};
+    static const struct {
+        const char *sql;
+        row_reader *read;
+    } steps[] = {
+        {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns, offset_ns FROM "
+         "(SELECT * FROM runs ORDER BY id DESC LIMIT 16) ORDER BY id",
+         read_run},
+        {"SELECT id, started_ns, ended_ns, cause FROM (SELECT * FROM absences ORDER BY id DESC LIMIT 100) ORDER BY id",
+         read_absence},
+        {"SELECT id, pattern, starts_ns, ends_ns FROM maintenance ORDER BY id", read_window},
+        {"SELECT id, name, checkpoint, position FROM hosts ORDER BY id", read_host},
+        {"SELECT position, facts FROM journal ORDER BY position", read_facts},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (read_rows(journal, steps[i].sql, steps[i].read, &loading, error) != 0)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* log_reader.h - reads receiver.db, without ever writing to it: for the command line and for the thread that writes RRD files.
+ *
+ * Opens read-only; works while a receiver runs (WAL) and while it is stopped. One reader belongs to one thread. */
+#ifndef RECEIVER_RECORD_LOG_READER_H
+#define RECEIVER_RECORD_LOG_READER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/name.h"
+#include "receiver/record/timeline.h"
+
+struct log_reader;
+
+struct log_host {
+    uint32_t id;
+    char name[NAME_LEN_MAX + 1];
+    int64_t first_at;   /* first heartbeat, Unix seconds */
+    int64_t written_to; /* state.rrd holds the record up to here; 0: nothing */
+};
+
+/* The last sign of life of the receiver. */
+struct log_run {
+    int64_t started;
+    int64_t alive;    /* it ran until here at least */
+    int64_t alive_ns; /* the same on the judging clock */
+    int clean;        /* it was stopped, and said so */
+};
+
+/* Opens DATA/receiver.db. NULL with `error` set: cannot be read, is no database, or of another schema version. */
+struct log_reader *log_reader_open(const char *data, struct error *error);
+void log_reader_close(struct log_reader *reader);
+
+/* Holds one consistent view of the record from begin to end. */
+int log_reader_begin(struct log_reader *reader, struct error *error);
+void log_reader_end(struct log_reader *reader);
+
+/* All hosts, by name. `*hosts` is to be freed by the caller. */
+int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t *count, struct error *error);
+/* Folds the whole log of one host into `timeline` (zero-initialised by the caller, who frees it). */
+int log_reader_timeline(struct log_reader *reader, uint32_t host, struct timeline *timeline, struct error *error);
+/* The rowid that people know a line of the log by (`outages` prints it), or 0. */
+int64_t log_reader_line_id(struct log_reader *reader, uint32_t host, uint32_t number);
+/* The latest run; all zeros if the receiver never ran. */
+int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct error *error);
+
+#endif

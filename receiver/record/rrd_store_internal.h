@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rrd_store_internal.h - what the two halves of the store share: where the files of a host are. */
+#ifndef RECEIVER_RECORD_RRD_STORE_INTERNAL_H
+#define RECEIVER_RECORD_RRD_STORE_INTERNAL_H
+
+#include "receiver/record/rrd_store.h"
+
+#define RRD_STORE_PATH_MAX 4000
+
+/* The path of a file of a host, or -1 with `error` set: the name is no host name, or the path too long. */
+int rrd_store_path(const struct rrd_store *store, const char *name, const char *file, char path[RRD_STORE_PATH_MAX],
+                   struct error *error);
+
+/* Makes the folder of a host if it is missing. */
+int rrd_store_make_folder(const struct rrd_store *store, const char *name, struct error *error);
+
+#endif

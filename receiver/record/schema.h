@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* schema.h - the tables of receiver.db, for the journal that writes them and the command line that reads them.
+ *
+ * Times named `*_at`, `at`, `started`, ... are Unix seconds, as told to people. Columns ending in `_ns` are instants of the
+ * judging clock, which only the receiver needs (to go on after a restart exactly where it was). */
+#ifndef RECEIVER_RECORD_SCHEMA_H
+#define RECEIVER_RECORD_SCHEMA_H
+
+#define SCHEMA_VERSION 1 /* PRAGMA user_version */
+
+#define SCHEMA_SQL                                                                                                     \
+    "CREATE TABLE hosts ("                                                                                             \
+    "  id INTEGER PRIMARY KEY,"           /* never reused */                                                           \
+    "  name TEXT NOT NULL UNIQUE,"                                                                                     \
+    "  first_at INTEGER NOT NULL,"        /* first heartbeat */                                                        \
+    "  checkpoint BLOB,"                  /* state of the host in the core, NULL until the first flush */              \
+    "  position INTEGER NOT NULL,"        /* last fact of the journal that the checkpoint contains */                  \
+    "  written_to INTEGER NOT NULL);"     /* state.rrd is written up to this second, 0 for not at all */               \
+    "CREATE TABLE transitions ("          /* the log: append only, the truth */                                        \
+    "  id INTEGER PRIMARY KEY,"                                                                                        \
+    "  host INTEGER NOT NULL REFERENCES hosts(id),"                                                                    \
+    "  number INTEGER NOT NULL,"          /* counts the lines of this host, from 1 */                                  \
+    "  at INTEGER NOT NULL,"              /* from here on ... (takes back earlier lines from `at` on) */               \
+    "  state TEXT NOT NULL,"              /* ... the host was up, down, admin, unknown */                              \
+    "  cause TEXT NOT NULL,"                                                                                           \
+    "  earliest INTEGER NOT NULL,"        /* bounds of the true instant */                                             \
+    "  latest INTEGER NOT NULL,"                                                                                       \
+    "  decided INTEGER NOT NULL,"         /* when the receiver said so */                                              \
+    "  restates INTEGER,"                 /* number of the line that this one corrects */                              \
+    "  UNIQUE (host, number));"                                                                                        \
+    "CREATE TABLE maintenance ("                                                                                       \
+    "  id INTEGER PRIMARY KEY,"                                                                                        \
+    "  pattern TEXT NOT NULL,"            /* host name or glob */                                                      \
+    "  starts INTEGER NOT NULL,"                                                                                       \
+    "  ends INTEGER,"                     /* NULL: until somebody ends it */                                           \
+    "  starts_ns INTEGER NOT NULL,"                                                                                    \
+    "  ends_ns INTEGER,"                                                                                               \
+    "  reason TEXT NOT NULL,"                                                                                          \
+    "  entered INTEGER NOT NULL);"                                                                                     \
+    "CREATE TABLE runs ("                 /* of this receiver */                                                       \
+    "  id INTEGER PRIMARY KEY,"                                                                                        \
+    "  boot_id BLOB NOT NULL,"                                                                                         \
+    "  started INTEGER NOT NULL,"                                                                                      \
+    "  started_ns INTEGER NOT NULL,"                                                                                   \
+    "  offset_ns INTEGER NOT NULL,"       /* label of an instant of this run = instant + this */                       \
+    "  boottime_ns INTEGER NOT NULL,"     /* CLOCK_BOOTTIME at the start */                                            \
+    "  alive INTEGER NOT NULL,"           /* last mark: it ran until here at least */                                  \
+    "  alive_ns INTEGER NOT NULL,"                                                                                     \
+    "  clean INTEGER NOT NULL DEFAULT 0);" /* 1: it said goodbye */                                                    \
+    "CREATE TABLE absences ("             /* when this receiver could not observe */                                   \
+    "  id INTEGER PRIMARY KEY,"                                                                                        \
+    "  started INTEGER NOT NULL,"                                                                                      \
+    "  ended INTEGER NOT NULL,"                                                                                        \
+    "  started_ns INTEGER NOT NULL,"                                                                                   \
+    "  ended_ns INTEGER NOT NULL,"                                                                                     \
+    "  cause TEXT NOT NULL);"                                                                                          \
+    "CREATE TABLE journal ("              /* accepted heartbeats and the like since the checkpoints */                 \
+    "  position INTEGER PRIMARY KEY,"     /* number of the first fact in it */                                         \
+    "  facts BLOB NOT NULL);"                                                                                          \
+    "PRAGMA user_version = 1;"
+
+#endif

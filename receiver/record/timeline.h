@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* timeline.h - the log of a host as a sequence of spans, and what follows from it.
+ *
+ * Folding the lines of the log in the order of their numbers gives spans that follow each other without gap or
+ * overlap, from the first heartbeat on. From the spans come the seconds of each state and the updates of state.rrd.
+ * Whole Unix seconds throughout. Pure. */
+#ifndef RECEIVER_RECORD_TIMELINE_H
+#define RECEIVER_RECORD_TIMELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "receiver/judge/state.h"
+
+struct timeline_span {
+    int64_t from; /* up to the `from` of the next span; the last one is open */
+    enum state state;
+    enum cause cause;
+    int64_t earliest, latest; /* bounds of `from` */
+    uint32_t number;          /* line of the log that made it ... */
+    uint32_t first_number;    /* ... and the one that first told of this outage (follows `restates`) */
+};
+
+/* Line `number` tells what line `first_number` told first. */
+struct timeline_alias {
+    uint32_t number, first_number;
+};
+
+/* Zero-initialise; release with timeline_free. */
+struct timeline {
+    struct timeline_span *spans;
+    size_t count;
+    size_t capacity;
+    struct timeline_alias *aliases; /* of lines that restate or prolong, taken back ones included */
+    size_t alias_count;
+    size_t alias_capacity;
+};
+
+/* Adds the next line of the log, in the order of their numbers. Neighbours of the same state and cause become one span.
+ * Returns 0, or -1 out of memory. */
+int timeline_add(struct timeline *timeline, const struct transition *line);
+void timeline_free(struct timeline *timeline);
+
+/* The seconds of each state in [from, to): index by enum state. Seconds before the first span count as unknown.
+ * `unreachable` is the part of DOWN that has this cause. */
+struct timeline_seconds {
+    int64_t state[STATE_COUNT];
+    int64_t unreachable;
+};
+void timeline_count(const struct timeline *timeline, int64_t from, int64_t to, struct timeline_seconds *out);
+
+/* One update of state.rrd: the state in (time of the update before, this time]. `known` false with `whole` false is
+ * 0:0:0:0 (a begun minute that is unknown), with `whole` true U:U:U:0 (whole unknown minutes). */
+struct timeline_update {
+    int64_t at;
+    enum state state;           /* UP, DOWN, ADMIN, or UNKNOWN */
+    bool whole_unknown_minutes; /* with UNKNOWN: write U, else zeros */
+};
+
+/* Plans the updates that bring a state.rrd whose last update was at `written_to` up to `to`, by the rules of the
+ * record: unknown time is 0:0:0:0 up to the next full minute, U for whole minutes, 0:0:0:0 for a begun minute at its
+ * end. Time before the first span is unknown. Calls `emit` for each, times strictly increasing, the last one == `to`
+ * (nothing at all if to <= written_to). Stops at the first non-zero return of `emit` and returns it. */
+int timeline_plan_updates(const struct timeline *timeline, int64_t written_to, int64_t to,
+                          int (*emit)(void *context, const struct timeline_update *update), void *context);
+
+#endif
