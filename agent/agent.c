@@ -28,11 +28,11 @@ struct peer {
     uint8_t echo[ECHO_LEN];
     uint32_t sent[SENT_MAX]; /* [counter % SENT_MAX]: which beat that transmission carried */
 
-    bool beat_sent;    /* the current beat went out at least once: there is something to judge */
-    bool acked;        /* the current beat, or the bye, has arrived */
-    bool burst;        /* the beat before got no ack: the current one is sent more often */
-    bool ack_heard;    /* since the current beat was due: any ack ... */
-    bool challenge_heard; /* ... any challenge */
+    bool beat_sent;               /* the current beat went out at least once: there is something to judge */
+    bool acked;                   /* the current beat, or the bye, has arrived */
+    bool burst;                   /* the beat before got no ack: the current one is sent more often */
+    bool ack_heard;               /* since the current beat was due: any ack ... */
+    bool challenge_heard;         /* ... any challenge */
     uint32_t challenges_answered; /* with the current beat */
     bool echo_answered;           /* the current beat already went out in answer to `echo` */
     uint32_t silent_beats;
@@ -44,7 +44,7 @@ struct agent_core {
     int64_t retry_ns; /* R */
     struct instant next_due;
     bool started;
-    bool sampling;               /* a sample of the beat due at `sampling_due` was asked for */
+    bool sampling; /* a sample of the beat due at `sampling_due` was asked for */
     struct instant sampling_due;
 
     struct beat beat; /* the current one; session, counter, age and echo differ for each receiver */
@@ -142,8 +142,10 @@ static void send_to(struct agent_core *core, size_t receiver, struct instant now
     message->receiver = receiver;
     message->is_bye = core->stopping;
     if (core->stopping) {
-        message->bye = (struct bye){.session = peer->session, .counter = peer->counter,
-                                    .age_ms = age_ms(now, core->stop), .agent_start = core->options.agent_start,
+        message->bye = (struct bye){.session = peer->session,
+                                    .counter = peer->counter,
+                                    .age_ms = age_ms(now, core->stop),
+                                    .agent_start = core->options.agent_start,
                                     .reason = (uint8_t)core->reason};
         memcpy(message->bye.echo, peer->echo, ECHO_LEN);
     } else {
@@ -218,8 +220,8 @@ static void judge_peer(struct agent_core *core, struct peer *peer)
     bool answered = peer->ack_heard || peer->challenge_heard;
     peer->silent_beats = answered ? 0 : peer->silent_beats + 1;
     bool burst = !peer->acked;
-    /* Challenges alone: our counters or our echo are of no use there, as after a restored snapshot. Every second beat of a
-     * silence: whatever the receiver holds against this session ends with it. */
+    /* Challenges alone: our counters or our echo are of no use there, as after a restored snapshot. Every second
+     * beat of a silence: whatever the receiver holds against this session ends with it. */
     bool unproven = peer->challenge_heard && !peer->ack_heard;
     if (unproven || (!answered && peer->silent_beats % 2 == 0))
         start_session(core, peer);

@@ -86,8 +86,8 @@ void agent_stop(struct agent_core *core, struct instant now, enum bye_reason rea
 /* Another interval: new sessions, and a beat is due at once. The same interval changes nothing. */
 void agent_set_interval(struct agent_core *core, struct instant now, int64_t interval_ns, struct agent_actions *out);
 
-/* Other receivers: the new one i goes on as the old one previous[i], or is new if that is -1 (first spoken to at the next
- * beat). No old one may be named twice. */
+/* Other receivers: the new one i goes on as the old one previous[i], or is new if that is -1 (first spoken to at the
+ * next beat). No old one may be named twice. */
 void agent_set_receivers(struct agent_core *core, struct instant now, const int *previous, size_t count,
                          struct agent_actions *out);
 

@@ -23,8 +23,10 @@ static int check_receiver(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *r
     struct receiver_address address;
     (void)opt;
     if (!split(&address, value))
-        return settings_fail(cfg, "receiver \"%s\" is not understood; write \"name:port\", \"1.2.3.4:port\" or "
-                             "\"[address]:port\"", value);
+        return settings_fail(cfg,
+                             "receiver \"%s\" is not understood; write \"name:port\", \"1.2.3.4:port\" or "
+                             "\"[address]:port\"",
+                             value);
     *(const char **)result = value;
     return 0;
 }
@@ -68,8 +70,10 @@ static int take_receivers(struct agent_settings *out, cfg_t *cfg, const char *na
     out->receiver_count = count;
     long redundancy = cfg_getint(cfg, "redundancy");
     if (redundancy != 0 && redundancy < (long)count)
-        return error_set(error, "%s: redundancy = %ld: speaking to some of the receivers only is not possible yet; write 0 "
-                         "for all", name, redundancy);
+        return error_set(error,
+                         "%s: redundancy = %ld: speaking to some of the receivers only is not possible yet; write 0 "
+                         "for all",
+                         name, redundancy);
     return 0;
 }
 

@@ -68,14 +68,14 @@ static void send_message(struct daemon *daemon, const struct agent_message *mess
     uint8_t payload[BEAT_LEN_MAX], fresh[DATAGRAM_RANDOM_LEN], datagram[DATAGRAM_LEN_MAX];
     size_t payload_len = message->is_bye ? bye_encode(&message->bye, payload) : beat_encode(&message->beat, payload);
     randombytes_buf(fresh, sizeof fresh);
-    size_t len = datagram_seal(datagram, message->is_bye ? DATAGRAM_BYE : DATAGRAM_BEAT, daemon->host->generation,
-                               daemon->host->name, strlen(daemon->host->name), payload, payload_len,
-                               &daemon->agent_key, fresh);
+    size_t len =
+        datagram_seal(datagram, message->is_bye ? DATAGRAM_BYE : DATAGRAM_BEAT, daemon->host->generation,
+                      daemon->host->name, strlen(daemon->host->name), payload, payload_len, &daemon->agent_key, fresh);
     link_send(daemon->links[message->receiver], now, datagram, len);
 }
 
-/* Measures for the beat that was due at `due`, and hands the result to the core. The clocks are set back to that instant;
- * should the machine have slept since, it counts as due after the sleep. */
+/* Measures for the beat that was due at `due`, and hands the result to the core. The clocks are set back to that
+ * instant; should the machine have slept since, it counts as due after the sleep. */
 static void sample(struct daemon *daemon, struct instant due)
 {
     struct agent_sample sample;
@@ -160,8 +160,8 @@ static void on_changed(void *context, struct link *link)
 static void on_timer(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    /* After a stall the answers are there already, but the loop looks at its timers first: a beat must not be counted as
-     * unanswered for that. */
+    /* After a stall the answers are there already, but the loop looks at its timers first: a beat must not be
+     * counted as unanswered for that. */
     for (size_t i = 0; i < daemon->link_count; i++)
         link_receive(daemon->links[i]);
     struct instant now = read_clock(CLOCK_MONOTONIC);
@@ -189,8 +189,8 @@ static void on_prepare(uv_prepare_t *prepare)
     (void)uv_timer_start(&daemon->timer, on_timer, wake_ms > loop_ms ? wake_ms - loop_ms : 0, 0);
 }
 
-/* Replaces the links by those of the settings, keeping the ones that are in both. Returns false without memory, and then
- * nothing has changed. */
+/* Replaces the links by those of the settings, keeping the ones that are in both. Returns false without memory, and
+ * then nothing has changed. */
 static bool set_links(struct daemon *daemon, const struct agent_settings *settings, int previous[AGENT_RECEIVER_MAX])
 {
     struct link_handler handler = {.received = on_received, .changed = on_changed, .context = daemon};
@@ -266,7 +266,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     if (rc)
         log_line(LOG_LEVEL_ERROR, "%s; going on with the settings as they were", error.text);
     else
-        log_line(LOG_LEVEL_NOTICE, "%s is loaded: %zu receivers, interval %lld ms", daemon->config_path,
+        log_line(LOG_LEVEL_NOTICE, "%s is loaded: receivers: %zu, interval: %lld ms", daemon->config_path,
                  daemon->link_count, (long long)(daemon->settings.interval_ns / NS_PER_MS));
     sd_notify_send("READY=1");
 }

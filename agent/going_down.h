@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* going_down.h - whether the agent stops because the whole host goes down.
  *
- * The init system is asked: only it knows. With systemd that is the state "stopping"; with others the run level, 0 or 6,
- * in the utmp file. What cannot be told counts as an ordinary stop, which excuses less. */
+ * The init system is asked: only it knows. With systemd that is the state "stopping"; with others the run level, 0
+ * or 6, in the utmp file. What cannot be told counts as an ordinary stop, which excuses less. */
 #ifndef AGENT_GOING_DOWN_H
 #define AGENT_GOING_DOWN_H
 

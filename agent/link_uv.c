@@ -42,7 +42,7 @@ struct link {
 
     struct sockaddr_storage found[ADDRESS_MAX];
     size_t found_count;
-    size_t current; /* which of them is spoken to */
+    size_t current;             /* which of them is spoken to */
     struct link_socket *socket; /* NULL while there is no way */
 
     bool numeric; /* nothing to look up, ever */
@@ -247,8 +247,8 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
 /* Begins to look the name up; done at once if it is a number. */
 static void look_up(struct link *link, struct instant now)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     link->next_lookup = INSTANT_NEVER;
     if (link->found_count == 0 && getaddrinfo(link->address.host, link->address.port, &hints, &list) == 0) {
@@ -258,7 +258,8 @@ static void look_up(struct link *link, struct instant now)
         return;
     }
     hints.ai_flags = AI_NUMERICSERV;
-    int status = uv_getaddrinfo(link->loop, &link->request, on_looked_up, link->address.host, link->address.port, &hints);
+    int status =
+        uv_getaddrinfo(link->loop, &link->request, on_looked_up, link->address.host, link->address.port, &hints);
     link->looking_up = status == 0;
     if (status)
         lookup_failed(link, now, uv_strerror(status));

@@ -44,7 +44,8 @@ void link_send(struct link *link, struct instant now, const uint8_t *bytes, size
 /* Hands over what has already arrived, as the loop will do by itself. */
 void link_receive(struct link *link);
 
-/* The receiver has been silent for that many beats: goes on to its next address, looks its name up, makes a new socket. */
+/* The receiver has been silent for that many beats: goes on to its next address, looks its name up, makes a new
+ * socket. */
 void link_unanswered(struct link *link, struct instant now, uint32_t beats);
 /* A valid answer came. */
 void link_answered(struct link *link);

@@ -15,15 +15,14 @@
 #define CONFIG_DEFAULT "/etc/twobeat/twobeat-agent.conf"
 #define EXIT_USAGE 2
 
-static const char help[] =
-    "usage: twobeat-agent [-c FILE] [-t] [-v]\n"
-    "Sends the heartbeats of this host to its receivers. Runs in the foreground.\n"
-    "  -c, --config FILE   configuration (default " CONFIG_DEFAULT ")\n"
-    "  -t, --test          check the configuration and the key, and exit\n"
-    "  -v, --verbose       log more\n"
-    "      --help          this text\n"
-    "      --version       the version\n"
-    "Signals: SIGHUP loads the configuration again, SIGTERM says goodbye and stops.\n";
+static const char help[] = "usage: twobeat-agent [-c FILE] [-t] [-v]\n"
+                           "Sends the heartbeats of this host to its receivers. Runs in the foreground.\n"
+                           "  -c, --config FILE   configuration (default " CONFIG_DEFAULT ")\n"
+                           "  -t, --test          check the configuration and the key, and exit\n"
+                           "  -v, --verbose       log more\n"
+                           "      --help          this text\n"
+                           "      --version       the version\n"
+                           "Signals: SIGHUP loads the configuration again, SIGTERM says goodbye and stops.\n";
 
 struct command {
     const char *config_path;
@@ -40,23 +39,12 @@ static int parse_command(struct command *command, int argc, char **argv)
     *command = (struct command){.config_path = CONFIG_DEFAULT};
     for (int option; (option = getopt_long(argc, argv, "c:tv", options, NULL)) != -1;) {
         switch (option) {
-        case 'c':
-            command->config_path = optarg;
-            break;
-        case 't':
-            command->test = true;
-            break;
-        case 'v':
-            command->verbose = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EXIT_SUCCESS;
-        case 'V':
-            (void)puts("twobeat-agent " TWOBEAT_VERSION);
-            return EXIT_SUCCESS;
-        default:
-            return EXIT_USAGE; /* getopt said what is wrong */
+        case 'c': command->config_path = optarg; break;
+        case 't': command->test = true; break;
+        case 'v': command->verbose = true; break;
+        case 'h': (void)fputs(help, stdout); return EXIT_SUCCESS;
+        case 'V': (void)puts("twobeat-agent " TWOBEAT_VERSION); return EXIT_SUCCESS;
+        default: return EXIT_USAGE; /* getopt said what is wrong */
         }
     }
     if (optind < argc) {
@@ -87,7 +75,7 @@ int main(int argc, char **argv)
         if (rc == 0 && !command.test)
             rc = agent_uv_run(command.config_path, &settings, &key, &error);
         else if (rc == 0)
-            log_line(LOG_LEVEL_INFO, "%s is fine: host %s, %zu receivers", command.config_path, key.name,
+            log_line(LOG_LEVEL_INFO, "%s is fine: host %s, receivers: %zu", command.config_path, key.name,
                      settings.receiver_count);
         agent_settings_clear(&settings);
         sodium_memzero(&key, sizeof key);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* run_state.h - how the run of the agent before this one ended.
  *
- * STATE_DIR/run holds one word: "running" from the start on, "stopped" or "shutdown" after a clean end. A run that finds
- * "running" follows one that died. It is written twice a run, never in between. */
+ * STATE_DIR/run holds one word: "running" from the start on, "stopped" or "shutdown" after a clean end. A run that
+ * finds "running" follows one that died. It is written twice a run, never in between. */
 #ifndef AGENT_RUN_STATE_H
 #define AGENT_RUN_STATE_H
 

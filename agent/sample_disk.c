@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sample_disk.c - see sample_disk.h.
  *
- * A line: major, minor, name, then reads completed, merged, sectors, ms; the same four of writes; requests in flight; ms
- * in which there was any (busy); and more that is of no use here. Sectors are always 512 bytes. */
+ * A line: major, minor, name, then reads completed, merged, sectors, ms; the same four of writes; requests in
+ * flight; ms in which there was any (busy); and more that is of no use here. Sectors are always 512 bytes. */
 #include "agent/sample_disk.h"
 
 #define SECTOR_LEN 512
 
-enum { READS, READS_MERGED, READ_SECTORS, READ_MS, WRITES, WRITES_MERGED, WRITE_SECTORS, WRITE_MS, IN_FLIGHT, BUSY_MS, FIELDS };
+enum {
+    READS,
+    READS_MERGED,
+    READ_SECTORS,
+    READ_MS,
+    WRITES,
+    WRITES_MERGED,
+    WRITE_SECTORS,
+    WRITE_MS,
+    IN_FLIGHT,
+    BUSY_MS,
+    FIELDS
+};
 
 static bool split_line(struct span *name, struct span *rest, struct span line)
 {

@@ -11,7 +11,8 @@ void sample_load(double metrics[METRIC_COUNT], const char *text)
     unsigned long whole[3], hundredths[3], running, processes;
     int end = 0;
     if (sscanf(text, "%9lu.%2lu %9lu.%2lu %9lu.%2lu %9lu/%9lu%n", &whole[0], &hundredths[0], &whole[1], &hundredths[1],
-               &whole[2], &hundredths[2], &running, &processes, &end) != 8 || !strchr(text + end, '\n'))
+               &whole[2], &hundredths[2], &running, &processes, &end) != 8 ||
+        !strchr(text + end, '\n'))
         return;
     metrics[METRIC_LOAD1] = (double)whole[0] + (double)hundredths[0] / 100;
     metrics[METRIC_LOAD5] = (double)whole[1] + (double)hundredths[1] / 100;

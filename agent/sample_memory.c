@@ -10,8 +10,8 @@
 
 enum field { TOTAL, AVAILABLE, FREE, BUFFERS, CACHED, SWAP_TOTAL, SWAP_FREE, FIELDS };
 
-static const char *const field_names[FIELDS] = {"MemTotal:", "MemAvailable:", "MemFree:",  "Buffers:",
-                                                "Cached:",   "SwapTotal:",    "SwapFree:"};
+static const char *const field_names[FIELDS] = {
+    "MemTotal:", "MemAvailable:", "MemFree:", "Buffers:", "Cached:", "SwapTotal:", "SwapFree:"};
 
 static double percent_used(double total, double left)
 {

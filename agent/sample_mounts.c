@@ -21,9 +21,9 @@ static bool is_one_of(struct span word, const char *const *list)
 /* Whether looking at it may need somebody else: another machine, or a process. */
 static bool can_block(struct span type)
 {
-    static const char *const types[] = {"nfs",  "nfs4",      "cifs", "smb3", "smbfs", "ncpfs",    "afs",  "coda",
-                                        "ceph", "glusterfs", "9p",   "gfs2", "ocfs2", "virtiofs", "pvfs2", "orangefs",
-                                        "lustre", "beegfs", "gpfs", "autofs", NULL};
+    static const char *const types[] = {"nfs",   "nfs4",     "cifs",      "smb3",   "smbfs", "ncpfs",  "afs",
+                                        "coda",  "ceph",     "glusterfs", "9p",     "gfs2",  "ocfs2",  "virtiofs",
+                                        "pvfs2", "orangefs", "lustre",    "beegfs", "gpfs",  "autofs", NULL};
     return is_one_of(type, types) || span_begins(type, "fuse");
 }
 
@@ -66,8 +66,8 @@ static uint64_t fingerprint(struct span text)
     return hash;
 }
 
-/* Whether a mount at `over` hides `dir`, or is on the way to it. The root hides nothing but a root: what is listed before
- * it was moved there with it. */
+/* Whether a mount at `over` hides `dir`, or is on the way to it. The root hides nothing but a root: what is listed
+ * before it was moved there with it. */
 static bool hides(const char *over, const char *dir)
 {
     size_t len = strlen(over);

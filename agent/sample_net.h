@@ -9,9 +9,9 @@
 #include "agent/sample_device.h"
 #include "common/metric.h"
 
-/* Fills in net_in, net_out, packets_in, packets_out, net_errors and net_drops; leaves them as they are if no interface
- * counts. `choice` (zero-initialise) is kept between samples. `filter` is asked only when the interfaces have changed; if
- * it wants none, and `or_all` is set, all but "lo" count. */
+/* Fills in net_in, net_out, packets_in, packets_out, net_errors and net_drops; leaves them as they are if no
+ * interface counts. `choice` (zero-initialise) is kept between samples. `filter` is asked only when the interfaces
+ * have changed; if it wants none, and `or_all` is set, all but "lo" count. */
 void sample_net(double metrics[METRIC_COUNT], struct device_choice *choice, const char *text,
                 const struct device_filter *filter, bool or_all);
 

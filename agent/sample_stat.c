@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sample_stat.c - see sample_stat.h.
  *
- * The first line sums the ticks of all CPUs: user, nice, system, idle, iowait, irq, softirq, steal, and then guest time,
- * which user and nice hold already. Divided by the number of CPUs, 100 is full use of the whole machine. */
+ * The first line sums the ticks of all CPUs: user, nice, system, idle, iowait, irq, softirq, steal, and then guest
+ * time, which user and nice hold already. Divided by the number of CPUs, 100 is full use of the whole machine. */
 #include "agent/sample_stat.h"
 
 #include <stdint.h>

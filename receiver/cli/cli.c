@@ -57,6 +57,6 @@ const char *cli_unmatched(const struct cli *cli, const void *hosts, size_t count
 int cli_fail_unmatched(struct error *error, const char *pattern)
 {
     bool glob = strpbrk(pattern, "*?[") != NULL;
-    return cli_fail(error, CLI_USAGE, "%s \"%s\"; `twobeat host list` shows the names", glob ? "no host fits" : "there is no host",
-                    pattern);
+    return cli_fail(error, CLI_USAGE, "%s \"%s\"; `twobeat host list` shows the names",
+                    glob ? "no host fits" : "there is no host", pattern);
 }

@@ -15,8 +15,8 @@
 
 enum cli_exit {
     CLI_OK = 0,
-    CLI_DIFFERS = 1, /* a named host is down, a file differs from the log */
-    CLI_USAGE = 2,   /* wrong use, or no such host */
+    CLI_DIFFERS = 1,  /* a named host is down, a file differs from the log */
+    CLI_USAGE = 2,    /* wrong use, or no such host */
     CLI_NO_RECORD = 3 /* the record, or the receiver, cannot be asked */
 };
 
@@ -43,14 +43,15 @@ struct cli {
 };
 
 extern const struct command command_key_site, command_key_host, command_key_view, command_status, command_check,
-    command_uptime, command_outages, command_maintenance_start, command_maintenance_end, command_host_list, command_graph,
-    command_flush, command_verify;
+    command_uptime, command_outages, command_maintenance_start, command_maintenance_end, command_host_list,
+    command_graph, command_flush, command_verify;
 
 /* Sets the error line and returns `code`, so that a command can write `return cli_fail(...)`. */
 __attribute__((format(printf, 3, 4))) int cli_fail(struct error *error, int code, const char *format, ...);
 
-/* Prints a JSON value as one line (numbers with at most 15 digits, so that decimals look as they were meant) and releases
- * it. Returns CLI_OK, or CLI_NO_RECORD with `error` set if standard output cannot take it or `value` is NULL. */
+/* Prints a JSON value as one line (numbers with at most 15 digits, so that decimals look as they were meant) and
+ * releases it. Returns CLI_OK, or CLI_NO_RECORD with `error` set if standard output cannot take it or `value` is
+ * NULL. */
 int cli_print_json(json_t *value, struct error *error);
 
 /* Whether `name` is meant by the arguments: none at all means every host. */

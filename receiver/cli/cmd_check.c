@@ -112,7 +112,8 @@ static int check_host(struct cli *cli, char line[CHECK_LINE_MAX], struct error *
     int64_t stopped = status_stopped(status);
     text_time(when, stopped);
     if (json_object_get(json_object_get(status, "receiver"), "stopped"))
-        (void)cli_fail(error, CHECK_UNKNOWN, "the receiver is stopped%s%s", stopped ? " since " : "", stopped ? when : "");
+        (void)cli_fail(error, CHECK_UNKNOWN, "the receiver is stopped%s%s", stopped ? " since " : "",
+                       stopped ? when : "");
     else
         code = describe_host(line, status, json_array_get(json_object_get(status, "hosts"), 0));
     json_decref(status);

@@ -16,8 +16,9 @@ static int run_flush(struct cli *cli, struct error *error)
     /* Writing the files of a large fleet may take minutes, so there is no time limit. */
     enum live_result result = stopped ? LIVE_STOPPED : live_ask(cli, "flush", NULL, 0, &answer, error);
     if (result == LIVE_STOPPED)
-        return cli_fail(error, CLI_NO_RECORD, "the receiver is stopped: state.rrd holds the record up to its last flush; start"
-                                              " the receiver to write the rest");
+        return cli_fail(error, CLI_NO_RECORD,
+                        "the receiver is stopped: state.rrd holds the record up to its last flush; start"
+                        " the receiver to write the rest");
     if (result == LIVE_FAILED)
         return CLI_NO_RECORD;
     json_decref(answer);

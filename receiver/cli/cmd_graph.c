@@ -58,7 +58,8 @@ static int child_start(const struct graph_args *args, pid_t *child, int *complai
         return 0;
     }
     (void)close(ends[0]);
-    return error_set(error, "cannot start rrdtool: %s%s", strerror(rc), rc == ENOENT ? "; install the package rrdtool" : "");
+    return error_set(error, "cannot start rrdtool: %s%s", strerror(rc),
+                     rc == ENOENT ? "; install the package rrdtool" : "");
 }
 
 static int draw(const struct graph_args *args, struct error *error)

@@ -100,8 +100,10 @@ static int run_key_host(struct cli *cli, struct error *error)
         return code;
     const char *name = cli->args[0];
     if (!name_is_valid(name, strlen(name)))
-        return cli_fail(error, CLI_USAGE, "\"%s\" cannot be the name of a host: use a-z 0-9 . _ -, first a letter or digit,"
-                        " no \"..\", at most %d", name, NAME_LEN_MAX);
+        return cli_fail(error, CLI_USAGE,
+                        "\"%s\" cannot be the name of a host: use a-z 0-9 . _ -, first a letter or digit,"
+                        " no \"..\", at most %d",
+                        name, NAME_LEN_MAX);
     if (parse_generation(&host.generation, generation, error))
         return CLI_USAGE;
     if (sodium_begin(error) || key_site_load(&site, site_file, error))

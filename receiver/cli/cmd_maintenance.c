@@ -33,7 +33,8 @@ static int check_hosts(const struct cli *cli, bool *stopped, struct error *error
 }
 
 /* The end that was typed, 0 for none. */
-static int parse_until(int64_t *until, const struct cli *cli, const char *duration, const char *time, struct error *error)
+static int parse_until(int64_t *until, const struct cli *cli, const char *duration, const char *time,
+                       struct error *error)
 {
     int64_t ns;
     *until = 0;
@@ -72,8 +73,8 @@ static int print_started(const struct cli *cli, json_t *ids, int64_t from, int64
     text_time(since, from);
     text_time(end, until);
     for (size_t i = 0; i < json_array_size(ids); i++)
-        (void)printf("maintenance %" JSON_INTEGER_FORMAT " from %s %s%s\n", json_integer_value(json_array_get(ids, i)), since,
-                     until ? "until " : "until it is ended", until ? end : "");
+        (void)printf("maintenance %" JSON_INTEGER_FORMAT " from %s %s%s\n", json_integer_value(json_array_get(ids, i)),
+                     since, until ? "until " : "until it is ended", until ? end : "");
     return CLI_OK;
 }
 
@@ -85,7 +86,8 @@ static int start_live(const struct cli *cli, int64_t until, const char *reason, 
         return cli_fail(error, CLI_USAGE, "--reason: is not UTF-8 text");
     enum live_result result = live_ask(cli, "maintenance_start", more, LIVE_TIMEOUT_S, &answer, error);
     if (result != LIVE_OK)
-        return result == LIVE_STOPPED ? cli_fail(error, CLI_NO_RECORD, "the receiver has just stopped; try again") : CLI_NO_RECORD;
+        return result == LIVE_STOPPED ? cli_fail(error, CLI_NO_RECORD, "the receiver has just stopped; try again")
+                                      : CLI_NO_RECORD;
     int64_t from = (int64_t)json_integer_value(json_object_get(answer, "from"));
     int code = print_started(cli, json_object_get(answer, "ids"), from ? from : cli->now, until, error);
     json_decref(answer);
@@ -118,7 +120,8 @@ static int run_start(struct cli *cli, struct error *error)
 static int print_ended(const struct cli *cli, json_t *ended, struct error *error)
 {
     if (json_array_size(ended) == 0)
-        return cli_fail(error, CLI_USAGE, "no maintenance of \"%s\" is running; name it as it was started", cli->args[0]);
+        return cli_fail(error, CLI_USAGE, "no maintenance of \"%s\" is running; name it as it was started",
+                        cli->args[0]);
     if (cli->json)
         return cli_print_json(json_pack("{s:O}", "ended", ended), error);
     for (size_t i = 0; i < json_array_size(ended); i++)
@@ -140,7 +143,8 @@ static int run_end(struct cli *cli, struct error *error)
         if (maintenance_record_end(cli, json_object_get(answer, "ended"), error))
             code = CLI_NO_RECORD;
     } else if (live_ask(cli, "maintenance_end", NULL, LIVE_TIMEOUT_S, &answer, error) != LIVE_OK) {
-        return error->text[0] ? CLI_NO_RECORD : cli_fail(error, CLI_NO_RECORD, "the receiver has just stopped; try again");
+        return error->text[0] ? CLI_NO_RECORD
+                              : cli_fail(error, CLI_NO_RECORD, "the receiver has just stopped; try again");
     }
     if (code == CLI_OK)
         code = print_ended(cli, json_object_get(answer, "ended"), error);

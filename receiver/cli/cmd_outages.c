@@ -30,11 +30,11 @@ static void add_json(json_t *list, int64_t id, const char *host, const struct ou
     json_t *to_bounds =
         o->open ? json_null() : json_pack("[I, I]", (json_int_t)o->to_earliest, (json_int_t)o->to_latest);
     const char *cause = o->cause == CAUSE_NONE ? NULL : cause_token(o->cause);
-    (void)json_array_append_new(
-        list, json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:s?, s:{s:[I, I], s:o}, s:[]}", "id", (json_int_t)id, "host", host,
-                        "state", state_token(o->state), "from", (json_int_t)o->from, "to", to, "seconds",
-                        (json_int_t)o->seconds, "cause", cause, "bounds", "from", (json_int_t)o->from_earliest,
-                        (json_int_t)o->from_latest, "to", to_bounds, "notes"));
+    (void)json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:s?, s:{s:[I, I], s:o}, s:[]}", "id",
+                                                (json_int_t)id, "host", host, "state", state_token(o->state), "from",
+                                                (json_int_t)o->from, "to", to, "seconds", (json_int_t)o->seconds,
+                                                "cause", cause, "bounds", "from", (json_int_t)o->from_earliest,
+                                                (json_int_t)o->from_latest, "to", to_bounds, "notes"));
 }
 
 /* No field can hold a quote, a comma or a line break: names and tokens have none. */
@@ -47,8 +47,8 @@ static void print_csv(int64_t id, const char *host, const struct outage *o)
     text_time_iso(from[2], o->from_latest);
     for (int i = 0; i < 3 && !o->open; i++)
         text_time_iso(to[i], ends[i]);
-    (void)printf("%" PRId64 ",%s,%s,%s,%s,%" PRId64 ",%s,%s,%s,%s,%s,\n", id, host, state_token(o->state), from[0], to[0],
-                 o->seconds, cause_token(o->cause), from[1], from[2], to[1], to[2]);
+    (void)printf("%" PRId64 ",%s,%s,%s,%s,%" PRId64 ",%s,%s,%s,%s,%s,\n", id, host, state_token(o->state), from[0],
+                 to[0], o->seconds, cause_token(o->cause), from[1], from[2], to[1], to[2]);
 }
 
 /* How far the true edge may lie before and after the one that is recorded: "-30s +2s", or "exact". */
@@ -86,8 +86,8 @@ static void add_row(struct table *table, int64_t id, const char *host, const str
     table_add(table, "%s", "");
 }
 
-static int list_host(struct output *output, struct record *record, const struct log_host *host, const struct period *period,
-                     struct error *error)
+static int list_host(struct output *output, struct record *record, const struct log_host *host,
+                     const struct period *period, struct error *error)
 {
     struct timeline timeline = {0};
     struct outage outage;

@@ -16,8 +16,8 @@
 
 #define CLEAR_SCREEN "\033[H\033[J"
 
-static const char *const headings[] = {"HOST",    "STATE",   "CAUSE", "SINCE", "HEARD", "EXPECTED", ">INTERVAL", ">MARGIN",
-                                       ">LOSS", ">LOAD", ">CPU", ">MEM", ">DISK", ">NET IN", ">NET OUT"};
+static const char *const headings[] = {"HOST",  "STATE", "CAUSE", "SINCE", "HEARD", "EXPECTED", ">INTERVAL", ">MARGIN",
+                                       ">LOSS", ">LOAD", ">CPU",  ">MEM",  ">DISK", ">NET IN",  ">NET OUT"};
 #define COLUMNS (sizeof headings / sizeof headings[0])
 
 /* An instant near `now`: on a terminal as its distance, which is what one wants to know. */
@@ -123,8 +123,7 @@ static int print_text(const json_t *status, struct error *error)
     int64_t updated = (int64_t)status_number(status, "updated", 0);
     table_init(&table, headings, COLUMNS);
     print_updated(status, table.terminal);
-    json_array_foreach(hosts, index, host)
-        add_host(&table, host, updated);
+    json_array_foreach(hosts, index, host) add_host(&table, host, updated);
     int rc = table_print(&table);
     if (rc == 0 && json_array_size(hosts) == 0 && table.terminal)
         (void)puts("No host was ever heard.");
@@ -136,9 +135,8 @@ static int exit_code(const struct cli *cli, const json_t *status)
 {
     const json_t *hosts = json_object_get(status, "hosts"), *host;
     size_t index;
-    json_array_foreach(hosts, index, host)
-        if (cli->arg_count > 0 && strcmp(status_text(host, "state"), "down") == 0)
-            return CLI_DIFFERS;
+    json_array_foreach(hosts, index, host) if (cli->arg_count > 0 &&
+                                               strcmp(status_text(host, "state"), "down") == 0) return CLI_DIFFERS;
     return CLI_OK;
 }
 

@@ -32,11 +32,12 @@ static int64_t fleet_percent(const struct fleet *fleet)
 
 static json_t *uptime_json(const struct uptime *uptime, int64_t percent)
 {
-    /* The quotient of two integers is the double nearest to the decimal figure, which 15 digits print as it is meant. */
+    /* The quotient is the double nearest to the decimal figure, and 15 digits print that figure again. */
     json_t *figure = percent < 0 ? json_null() : json_real((double)percent / 1e6);
-    return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "uptime_percent", figure, "seconds", "up", (json_int_t)uptime->up,
-                     "down", (json_int_t)uptime->down, "unreachable", (json_int_t)uptime->unreachable, "admin",
-                     (json_int_t)uptime->admin, "unknown", (json_int_t)uptime->unknown);
+    return json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "uptime_percent", figure, "seconds", "up",
+                     (json_int_t)uptime->up, "down", (json_int_t)uptime->down, "unreachable",
+                     (json_int_t)uptime->unreachable, "admin", (json_int_t)uptime->admin, "unknown",
+                     (json_int_t)uptime->unknown);
 }
 
 static void uptime_row(struct table *table, const char *name, const struct uptime *uptime, int64_t percent)
@@ -53,8 +54,8 @@ static void uptime_row(struct table *table, const char *name, const struct uptim
 }
 
 /* Counts one host, and adds it to the fleet. */
-static int count_host(struct record *record, const struct log_host *host, const struct period *period, struct fleet *fleet,
-                      struct uptime *uptime, struct error *error)
+static int count_host(struct record *record, const struct log_host *host, const struct period *period,
+                      struct fleet *fleet, struct uptime *uptime, struct error *error)
 {
     struct timeline timeline = {0};
     int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
@@ -85,8 +86,8 @@ static int answer_json(struct record *record, const struct period *period, struc
         (void)json_array_append_new(hosts, host);
     }
     json_t *sum = uptime_json(&fleet->sum, fleet_percent(fleet));
-    return cli_print_json(json_pack("{s:I, s:I, s:s, s:o, s:o}", "from", (json_int_t)period->from, "to", (json_int_t)period->to,
-                                    "source", "log", "hosts", hosts, "fleet", sum),
+    return cli_print_json(json_pack("{s:I, s:I, s:s, s:o, s:o}", "from", (json_int_t)period->from, "to",
+                                    (json_int_t)period->to, "source", "log", "hosts", hosts, "fleet", sum),
                           error);
 }
 
@@ -143,7 +144,8 @@ const struct command command_uptime = {
     .arguments = "[HOST|GLOB...] " PERIOD_USAGE " [--mean hosts]",
     .summary = "uptime of each host and of the fleet, in percent and in seconds",
     .help = PERIOD_HELP
-    "\nUptime is up / (up + down), rounded down; unknown and planned (admin) time is outside. Unreachable is a part of\n"
+    "\nUptime is up / (up + down), rounded down; unknown and planned (admin) time is outside. Unreachable is a part "
+    "of\n"
     "down: the host ran on but was not heard. The fleet adds the seconds of its hosts; --mean hosts takes the mean of\n"
     "their figures instead.\n",
     .run = run_uptime,

@@ -21,8 +21,8 @@ struct finding {
 };
 
 /* Returns -1 only if the record cannot be read. */
-static int compare_once(struct record *record, const struct cli *cli, const struct log_host *host, struct finding *finding,
-                        struct error *error)
+static int compare_once(struct record *record, const struct cli *cli, const struct log_host *host,
+                        struct finding *finding, struct error *error)
 {
     char path[PATH_MAX];
     struct timeline timeline = {0};
@@ -32,7 +32,8 @@ static int compare_once(struct record *record, const struct cli *cli, const stru
     int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
     if (rc == 0) {
         (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->name);
-        if (rrd_store_verify_state(path, &timeline, host->written_to, &finding->differing, &finding->first, &finding->error))
+        if (rrd_store_verify_state(path, &timeline, host->written_to, &finding->differing, &finding->first,
+                                   &finding->error))
             finding->agrees = false;
         else if (finding->differing > 0)
             finding->agrees = false;

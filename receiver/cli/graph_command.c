@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* graph_command.c - see graph_command.h.
  *
- * The figure in the legend has the digits of `twobeat uptime` only if rrdtool works on the rows as they are stored. It
- * averages rows to the width of the picture first, so the picture is made one pixel a row or wider and then zoomed to a
- * size that fits a page. Begin and end lie on rows; the end is given one second earlier, else another row slips in.
+ * The figure in the legend has the digits of `twobeat uptime` only if rrdtool works on the rows as they are stored.
+ * It averages rows to the width of the picture first, so the picture is made one pixel a row or wider and then
+ * zoomed to a size that fits a page. Begin and end lie on rows; the end is given one second earlier, else another
+ * row slips in.
  *
- * A row of state.rrd is the mean over its known seconds: u / (u + d + a) x known is the share of the row that was up. */
+ * A row of state.rrd is the mean over its known seconds: u / (u + d + a) x known is the share of the row that was
+ * up. */
 #include "receiver/cli/graph_command.h"
 
 #include <inttypes.h>
@@ -17,11 +19,12 @@
 #include "receiver/cli/period.h"
 
 #define DAY_S 86400
-#define WIDTH_PX 900  /* of the plot in the finished picture */
+#define WIDTH_PX 900 /* of the plot in the finished picture */
 #define HEIGHT_PX 100
 #define FONT_PT 8
 
-/* The archives of state.rrd: 60-second rows of the last 25 hours, 15-minute rows of 100 days, days in UTC of 10 years. */
+/* The archives of state.rrd: 60-second rows of the last 25 hours, 15-minute rows of 100 days, days in UTC of 10
+ * years. */
 #define ROW_MINUTE_S 60
 #define ROW_QUARTER_S 900
 #define ROW_QUARTER_COUNT 9600
@@ -54,7 +57,7 @@ static int64_t round_down(int64_t at, int64_t step)
 
 static int span_find(struct span *out, const struct graph_request *request, struct error *error)
 {
-    struct period month;
+    struct period month = {0, 0};
     for (size_t i = 0; i < PERIOD_COUNT; i++)
         if (strcmp(request->period, periods[i].name) == 0) {
             int64_t to = round_down(request->now, periods[i].row_s);
@@ -144,7 +147,7 @@ static const char *picture_format(const char *output)
 
 int graph_command_build(struct graph_args *args, const struct graph_request *request, struct error *error)
 {
-    struct span span;
+    struct span span = {0};
     const char *format = picture_format(request->output);
     if (!format)
         return error_set(error, "-o %s: must end in .png or .svg", request->output);

@@ -19,7 +19,8 @@
 
 #define SOCKET_NAME "receiver.sock"
 
-/* Connects; a path too long for a socket address is reached through the descriptor of its folder. Returns 0 or -1, errno set. */
+/* Connects; a path too long for a socket address is reached through the descriptor of its folder. Returns 0 or -1,
+ * errno set. */
 static int connect_to(int fd, const char *data)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -111,9 +112,10 @@ static enum live_result converse(const char *data, int fd, json_t *request, json
     json_decref(request);
     if (sent != 0 || !*answer) {
         (void)error_set(error, "%s/" SOCKET_NAME ": %s", data,
-                        cause == EAGAIN    ? "the receiver does not answer in time; is it overloaded?"
-                        : cause == EBADMSG ? "the receiver ended, or gave an answer that this program does not understand"
-                                           : strerror(cause));
+                        cause == EAGAIN ? "the receiver does not answer in time; is it overloaded?"
+                        : cause == EBADMSG
+                            ? "the receiver ended, or gave an answer that this program does not understand"
+                            : strerror(cause));
         return LIVE_FAILED;
     }
     if (json_is_true(json_object_get(*answer, "ok")))
@@ -138,7 +140,8 @@ static json_t *request_build(const struct cli *cli, const char *op, json_t *more
     return request;
 }
 
-enum live_result live_ask(const struct cli *cli, const char *op, json_t *more, int timeout_s, json_t **answer, struct error *error)
+enum live_result live_ask(const struct cli *cli, const char *op, json_t *more, int timeout_s, json_t **answer,
+                          struct error *error)
 {
     *answer = NULL;
     struct timeval timeout = {.tv_sec = timeout_s};

@@ -16,9 +16,10 @@ enum live_result {
     LIVE_FAILED   /* `error` is set: no right to ask, no answer, or the receiver said no */
 };
 
-/* Sends {"op": op, "hosts": the arguments of the command, and what `more` holds (released; may be NULL)}, and waits up to
- * `timeout_s` seconds (0: for ever) for the answer. On LIVE_OK `*answer` belongs to the caller. */
-enum live_result live_ask(const struct cli *cli, const char *op, json_t *more, int timeout_s, json_t **answer, struct error *error);
+/* Sends {"op": op, "hosts": the arguments of the command, and what `more` holds (released; may be NULL)}, and waits
+ * up to `timeout_s` seconds (0: for ever) for the answer. On LIVE_OK `*answer` belongs to the caller. */
+enum live_result live_ask(const struct cli *cli, const char *op, json_t *more, int timeout_s, json_t **answer,
+                          struct error *error);
 
 /* Asks which of the arguments the receiver knows. Sets `*stopped`, or returns CLI_USAGE for one that fits no host, or
  * CLI_NO_RECORD; else CLI_OK. */

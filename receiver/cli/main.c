@@ -8,9 +8,19 @@
 #include "receiver/cli/cli.h"
 
 static const struct command *const commands[] = {
-    &command_status,    &command_check,           &command_uptime,          &command_outages,  &command_graph,
-    &command_host_list, &command_maintenance_start, &command_maintenance_end, &command_flush,    &command_verify,
-    &command_key_site,  &command_key_host,        &command_key_view,
+    &command_status,
+    &command_check,
+    &command_uptime,
+    &command_outages,
+    &command_graph,
+    &command_host_list,
+    &command_maintenance_start,
+    &command_maintenance_end,
+    &command_flush,
+    &command_verify,
+    &command_key_site,
+    &command_key_host,
+    &command_key_view,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

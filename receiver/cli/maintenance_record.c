@@ -38,7 +38,8 @@ int maintenance_record_become_owner(const char *data, struct error *error)
     if (geteuid() != 0 || st.st_uid == 0)
         return 0;
     if (setgroups(1, &st.st_gid) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
-        return error_set(error, "cannot become user %u, the owner of %s: %s", (unsigned)st.st_uid, data, strerror(errno));
+        return error_set(error, "cannot become user %u, the owner of %s: %s", (unsigned)st.st_uid, data,
+                         strerror(errno));
     return 0;
 }
 
@@ -85,8 +86,8 @@ static int writer_prepare(struct writer *writer, const char *data, struct error 
     if (version != SCHEMA_VERSION)
         return error_set(error, "%s: is of version %d, but this program writes version %d; use the one of the receiver",
                          writer->path, (int)version, SCHEMA_VERSION);
-    if (query_integers(writer, "SELECT alive, alive_ns FROM runs ORDER BY id DESC LIMIT 1", &writer->alive, &writer->alive_ns,
-                       error))
+    if (query_integers(writer, "SELECT alive, alive_ns FROM runs ORDER BY id DESC LIMIT 1", &writer->alive,
+                       &writer->alive_ns, error))
         return -1;
     if (writer->alive == 0)
         return error_set(error, "%s: no receiver ever ran here; start it first", writer->path);
@@ -118,8 +119,8 @@ static int64_t instant_of(const struct writer *writer, int64_t at)
     return writer->alive_ns + (at - writer->alive) * NS_PER_S;
 }
 
-static int insert_line(struct writer *writer, const char *pattern, int64_t now, int64_t until, const char *reason, json_t *ids,
-                       struct error *error)
+static int insert_line(struct writer *writer, const char *pattern, int64_t now, int64_t until, const char *reason,
+                       json_t *ids, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(writer->db,
@@ -156,7 +157,8 @@ int maintenance_record_start(const struct cli *cli, int64_t until, const char *r
 static int end_line(struct writer *writer, int64_t id, int64_t now, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
-    if (sqlite3_prepare_v2(writer->db, "UPDATE maintenance SET ends = ?, ends_ns = ? WHERE id = ?", -1, &stmt, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(writer->db, "UPDATE maintenance SET ends = ?, ends_ns = ? WHERE id = ?", -1, &stmt, NULL) !=
+        SQLITE_OK)
         return writer_fail(writer, error);
     (void)sqlite3_bind_int64(stmt, 1, now);
     (void)sqlite3_bind_int64(stmt, 2, instant_of(writer, now));
@@ -173,8 +175,9 @@ int maintenance_record_end(const struct cli *cli, json_t *ended, struct error *e
     if (writer_open(&writer, cli->data, error))
         return -1;
     int rc = 0, step = SQLITE_ERROR;
-    if (sqlite3_prepare_v2(writer.db, "SELECT id, pattern FROM maintenance WHERE starts <= ?1 AND (ends IS NULL OR ends > ?1)"
-                                      " ORDER BY id",
+    if (sqlite3_prepare_v2(writer.db,
+                           "SELECT id, pattern FROM maintenance WHERE starts <= ?1 AND (ends IS NULL OR ends > ?1)"
+                           " ORDER BY id",
                            -1, &stmt, NULL) == SQLITE_OK) {
         (void)sqlite3_bind_int64(stmt, 1, cli->now);
         while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {

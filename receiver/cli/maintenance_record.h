@@ -11,13 +11,14 @@
 #include "common/error.h"
 #include "receiver/cli/cli.h"
 
-/* If this process is root: goes on as the owner of the data directory, so that no file there becomes root's. To be called
- * before anything is opened. */
+/* If this process is root: goes on as the owner of the data directory, so that no file there becomes root's. To be
+ * called before anything is opened. */
 int maintenance_record_become_owner(const char *data, struct error *error);
 
-/* Enters one line for each argument, from cli->now until `until` (Unix seconds; 0: until somebody ends it). Adds the ids
- * to `ids`. Returns 0 or -1 with `error` set. */
-int maintenance_record_start(const struct cli *cli, int64_t until, const char *reason, json_t *ids, struct error *error);
+/* Enters one line for each argument, from cli->now until `until` (Unix seconds; 0: until somebody ends it). Adds the
+ * ids to `ids`. Returns 0 or -1 with `error` set. */
+int maintenance_record_start(const struct cli *cli, int64_t until, const char *reason, json_t *ids,
+                             struct error *error);
 
 /* Ends, now, every running line whose pattern fits one of the arguments. Adds the ids to `ended`. Returns 0 or -1. */
 int maintenance_record_end(const struct cli *cli, json_t *ended, struct error *error);

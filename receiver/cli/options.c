@@ -29,7 +29,8 @@ static size_t options_table(const struct option_spec *all, size_t count, struct 
     size_t used = 0;
     letters[used++] = ':';
     for (size_t i = 0; i < count; i++) {
-        table[i] = (struct option){all[i].name, all[i].value ? required_argument : no_argument, NULL, LONG_ONLY + (int)i};
+        table[i] =
+            (struct option){all[i].name, all[i].value ? required_argument : no_argument, NULL, LONG_ONLY + (int)i};
         if (all[i].letter) {
             letters[used++] = all[i].letter;
             if (all[i].value)
@@ -94,7 +95,8 @@ enum options_result options_parse(struct cli *cli, const struct option_spec *spe
     return OPTIONS_OK;
 }
 
-bool options_go_on(struct cli *cli, const struct option_spec *specs, size_t min, size_t max, int *code, struct error *error)
+bool options_go_on(struct cli *cli, const struct option_spec *specs, size_t min, size_t max, int *code,
+                   struct error *error)
 {
     enum options_result result = options_parse(cli, specs, error);
     *code = result == OPTIONS_HELP ? CLI_OK : CLI_USAGE;

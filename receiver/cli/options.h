@@ -26,7 +26,9 @@ enum options_result {
 /* Parses the words of the command, options and names in any order. `specs` may be NULL. */
 enum options_result options_parse(struct cli *cli, const struct option_spec *specs, struct error *error);
 
-/* The same, and checks that there are `min` to `max` names. Returns true if the command goes on; else it ends with `*code`. */
-bool options_go_on(struct cli *cli, const struct option_spec *specs, size_t min, size_t max, int *code, struct error *error);
+/* The same, and checks that there are `min` to `max` names. Returns true if the command goes on; else it ends with
+ * `*code`. */
+bool options_go_on(struct cli *cli, const struct option_spec *specs, size_t min, size_t max, int *code,
+                   struct error *error);
 
 #endif

@@ -79,7 +79,8 @@ static int parse_civil(int64_t *out, const char *text)
     text = take_number(text, 4, &year);
     text = take_number(take_char(text, '-'), 2, &month);
     text = take_number(take_char(text, '-'), 2, &parts.tm_mday);
-    if (!text || year < 1970 || month < 1 || month > 12 || parts.tm_mday < 1 || parts.tm_mday > days_of_month(year, month))
+    if (!text || year < 1970 || month < 1 || month > 12 || parts.tm_mday < 1 ||
+        parts.tm_mday > days_of_month(year, month))
         return -1;
     parts.tm_year = year - 1900;
     parts.tm_mon = month - 1;
@@ -105,7 +106,8 @@ int period_parse_time(int64_t *out, const char *text, struct error *error)
     }
     if (parse_civil(out, text) == 0)
         return 0;
-    return error_set(error, "\"%s\" is no time; write Unix seconds, YYYY-MM-DD, \"YYYY-MM-DD HH:MM:SS\" or ISO 8601", text);
+    return error_set(error, "\"%s\" is no time; write Unix seconds, YYYY-MM-DD, \"YYYY-MM-DD HH:MM:SS\" or ISO 8601",
+                     text);
 }
 
 int period_parse_month(struct period *out, const char *text, struct error *error)

@@ -42,13 +42,16 @@ int record_open(struct record *record, const struct cli *cli, struct error *erro
 {
     *record = (struct record){0};
     if (has_rrd_only(cli->data))
-        return cli_fail(error, CLI_NO_RECORD, "%s: has RRD files but no receiver.db, and this version reads figures from the"
-                        " database only; `twobeat graph HOST` draws from the files", cli->data);
+        return cli_fail(error, CLI_NO_RECORD,
+                        "%s: has RRD files but no receiver.db, and this version reads figures from the"
+                        " database only; `twobeat graph HOST` draws from the files",
+                        cli->data);
     record->reader = log_reader_open(cli->data, error);
     if (!record->reader)
         return CLI_NO_RECORD;
     int code = CLI_OK;
-    if (log_reader_begin(record->reader, error) || log_reader_hosts(record->reader, &record->hosts, &record->count, error) ||
+    if (log_reader_begin(record->reader, error) ||
+        log_reader_hosts(record->reader, &record->hosts, &record->count, error) ||
         log_reader_last_run(record->reader, &record->run, error))
         code = CLI_NO_RECORD;
     if (code == CLI_OK)

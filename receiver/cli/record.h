@@ -15,13 +15,13 @@ struct record {
     struct log_run run; /* the latest run of the receiver */
 };
 
-/* Opens DATA/receiver.db and chooses the hosts. Returns CLI_OK (release with record_close), CLI_USAGE if an argument fits
- * no host, or CLI_NO_RECORD. */
+/* Opens DATA/receiver.db and chooses the hosts. Returns CLI_OK (release with record_close), CLI_USAGE if an argument
+ * fits no host, or CLI_NO_RECORD. */
 int record_open(struct record *record, const struct cli *cli, struct error *error);
 void record_close(struct record *record);
 
-/* The end of a period: while a receiver runs, what it has not yet marked as seen (a second or two) is left out; with the
- * receiver stopped the period stays as it is, and its end counts as unknown. */
+/* The end of a period: while a receiver runs, what it has not yet marked as seen (a second or two) is left out; with
+ * the receiver stopped the period stays as it is, and its end counts as unknown. */
 int64_t record_period_end(const struct record *record, const struct cli *cli, int64_t to);
 
 #endif

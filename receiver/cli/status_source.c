@@ -14,10 +14,10 @@ static int add_recorded_host(json_t *hosts, struct record *record, const struct 
         const struct timeline_span *last = timeline.count ? &timeline.spans[timeline.count - 1] : NULL;
         enum state state = last ? last->state : STATE_UNKNOWN;
         const char *cause = last && last->cause != CAUSE_NONE ? cause_token(last->cause) : NULL;
-        rc = json_array_append_new(hosts, json_pack("{s:s, s:s, s:s?, s:o, s:n, s:n, s:n, s:n, s:n, s:{}}", "host", host->name,
-                                                    "state", state_token(state), "cause", cause, "since",
-                                                    last ? json_integer(last->from) : json_null(), "last_heard", "next_expected",
-                                                    "interval", "margin", "loss", "metrics"));
+        rc = json_array_append_new(hosts, json_pack("{s:s, s:s, s:s?, s:o, s:n, s:n, s:n, s:n, s:n, s:{}}", "host",
+                                                    host->name, "state", state_token(state), "cause", cause, "since",
+                                                    last ? json_integer(last->from) : json_null(), "last_heard",
+                                                    "next_expected", "interval", "margin", "loss", "metrics"));
         if (rc != 0)
             (void)error_set(error, "out of memory");
     }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* status_source.h - how the hosts are now: from the running receiver, or, if it is stopped, as it last recorded them. */
+/* status_source.h - how the hosts are now: from the running receiver, or, if it is stopped, as it last recorded
+ * them. */
 #ifndef RECEIVER_CLI_STATUS_SOURCE_H
 #define RECEIVER_CLI_STATUS_SOURCE_H
 
 #include "receiver/cli/cli.h"
 
-/* Fetches {"updated", "hosts": [...], "receiver": {...}} for the hosts that the arguments mean; `*status` belongs to the
- * caller. If the receiver is stopped, "receiver" has "stopped", the time of its last mark. Returns CLI_OK, CLI_USAGE (an
- * argument fits no host) or CLI_NO_RECORD. */
+/* Fetches {"updated", "hosts": [...], "receiver": {...}} for the hosts that the arguments mean; `*status` belongs to
+ * the caller. If the receiver is stopped, "receiver" has "stopped", the time of its last mark. Returns CLI_OK,
+ * CLI_USAGE (an argument fits no host) or CLI_NO_RECORD. */
 int status_fetch(const struct cli *cli, json_t **status, struct error *error);
 
 /* When the receiver stopped, or 0 if it runs. */

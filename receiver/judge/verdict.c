@@ -197,6 +197,15 @@ static void lapse_until(struct host *host, struct instant t, const struct verdic
         s->judged = true;
 }
 
+/* Whether the receiver was away at a time when an expectation lapsed that `t` is later than: the deadlines were moved then, but
+ * what was not observed is to be told. */
+static bool was_unobserved(const struct host *host, struct instant t, const struct verdict_context *c)
+{
+    struct instant expected = expectation_lapse(&host->expectation, 1);
+    return c->absence_count > 0 && instant_before(expected, t) &&
+           instant_before(expected, c->absences[c->absence_count - 1].to);
+}
+
 static void set_deadlines(struct host *host)
 {
     host->deadline[0] = expectation_lapse(&host->expectation, 1);
@@ -297,7 +306,7 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     bool was_judged = false;
     if (!first) {
         lapse_until(host, beat->at, c);
-        if ((new_boot || new_start) && !open_silence(host))
+        if (!open_silence(host) && (new_boot || new_start || was_unobserved(host, beat->at, c)))
             begin_silence(host, c);
         if (open_silence(host)) {
             was_judged = host->silence->facts.judged;

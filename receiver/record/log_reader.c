@@ -79,10 +79,12 @@ static int db_open_immutable(struct log_reader *reader, const char *data, int *v
     char wal[PATH_MAX + 8], uri[3 * PATH_MAX];
     struct stat st;
     if (access(reader->path, R_OK) != 0)
-        return error_set(error, "%s: cannot read: %s; become a member of its group, or root", reader->path, strerror(errno));
+        return error_set(error, "%s: cannot read: %s; become a member of its group, or root", reader->path,
+                         strerror(errno));
     (void)snprintf(wal, sizeof wal, "%s-wal", reader->path);
     if (stat(wal, &st) == 0 && st.st_size > 0)
-        return error_set(error, "%s: holds changes that this user may not bring in; run this as the owner of %s", wal, data);
+        return error_set(error, "%s: holds changes that this user may not bring in; run this as the owner of %s", wal,
+                         data);
     struct error why;
     enum record_lock_result lock = record_lock_probe(data, &reader->lock, &why);
     if (lock == RECORD_LOCK_HELD_BY_OTHER)
@@ -106,7 +108,8 @@ static int reader_open(struct log_reader *reader, const char *data, struct error
     if (len < 0 || (size_t)len >= sizeof reader->path)
         return error_set(error, "%s: the path is too long", data);
     if (access(reader->path, F_OK) != 0)
-        return error_set(error, "%s: %s; name the data directory of a receiver with --data", reader->path, strerror(errno));
+        return error_set(error, "%s: %s; name the data directory of a receiver with --data", reader->path,
+                         strerror(errno));
     int rc = db_open(reader, reader->path, 0, &version);
     if (rc == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_READONLY) {
         if (db_open_immutable(reader, data, &version, error))
@@ -195,7 +198,8 @@ int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t 
     sqlite3_stmt *stmt = NULL;
     *hosts = NULL;
     *count = 0;
-    int rc = sqlite3_prepare_v2(reader->db, "SELECT id, name, first_at, written_to FROM hosts ORDER BY name", -1, &stmt, NULL);
+    int rc = sqlite3_prepare_v2(reader->db, "SELECT id, name, first_at, written_to FROM hosts ORDER BY name", -1, &stmt,
+                                NULL);
     if (rc == SQLITE_OK) {
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
             if (hosts_append(hosts, count, stmt))
@@ -224,8 +228,8 @@ static int line_read(const struct log_reader *reader, uint32_t host, struct tran
     int state_id = state_find(state ? state : "?"), cause_id = cause_find(cause ? cause : "?");
     uint32_t number = (uint32_t)sqlite3_column_int64(stmt, 0);
     if (state_id < 0 || cause_id < 0 || state_id == STATE_LATE)
-        return error_set(error, "%s: line %u of host %u says \"%s\", \"%s\", which this program does not know", reader->path,
-                         (unsigned)number, (unsigned)host, state ? state : "", cause ? cause : "");
+        return error_set(error, "%s: line %u of host %u says \"%s\", \"%s\", which this program does not know",
+                         reader->path, (unsigned)number, (unsigned)host, state ? state : "", cause ? cause : "");
     *line = (struct transition){.host = host,
                                 .number = number,
                                 .at = sqlite3_column_int64(stmt, 1),
@@ -272,8 +276,8 @@ int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct e
 {
     sqlite3_stmt *stmt = NULL;
     *run = (struct log_run){0};
-    int rc = sqlite3_prepare_v2(reader->db, "SELECT started, alive, alive_ns, clean FROM runs ORDER BY id DESC LIMIT 1", -1,
-                                &stmt, NULL);
+    int rc = sqlite3_prepare_v2(reader->db, "SELECT started, alive, alive_ns, clean FROM runs ORDER BY id DESC LIMIT 1",
+                                -1, &stmt, NULL);
     if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         *run = (struct log_run){.started = sqlite3_column_int64(stmt, 0),
                                 .alive = sqlite3_column_int64(stmt, 1),

@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
+
+/* A reader may hold the lock for a moment, so the writer does not give up at once. */
+#define TRIES 50
+#define PAUSE_NS 20000000L
 
 static int lock_open(const char *data, int flags, struct error *error)
 {
@@ -24,7 +29,8 @@ static int lock_open(const char *data, int flags, struct error *error)
     int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0) {
         int cause = errno;
-        (void)error_set(error, "%s: cannot open: %s; run this as root or as the owner of %s", path, strerror(cause), data);
+        (void)error_set(error, "%s: cannot open: %s; run this as root or as the owner of %s", path, strerror(cause),
+                        data);
         errno = cause;
     }
     return fd;
@@ -52,13 +58,20 @@ enum record_lock_result record_lock_probe(const char *data, int *fd, struct erro
 
 int record_lock_take(const char *data, struct error *error)
 {
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
     int fd = lock_open(data, O_RDWR | O_CREAT, error);
     if (fd < 0)
         return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return fd;
+    for (int tries = 1; tries <= TRIES; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return fd;
+        if (errno != EWOULDBLOCK || tries == TRIES)
+            break;
+        (void)nanosleep(&pause, NULL);
+    }
     if (errno == EWOULDBLOCK)
-        (void)error_set(error, "%s/receiver.lock: held by another program; is a receiver just starting? Try again", data);
+        (void)error_set(error, "%s/receiver.lock: held by another program; is a receiver just starting? Try again",
+                        data);
     else
         (void)error_set(error, "%s/receiver.lock: cannot lock: %s", data, strerror(errno));
     (void)close(fd);

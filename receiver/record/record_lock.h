@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* record_lock.h - who may write to a data directory: the one that holds DATA/receiver.lock.
  *
- * The receiver holds it (flock, exclusive) for as long as it runs; the command line takes it for the moment of a change
- * while the receiver is stopped. The file stays, only the lock comes and goes, so that nobody can lock a deleted file. */
+ * The receiver holds it (flock, exclusive) for as long as it runs; the command line takes it for the moment of a
+ * change while the receiver is stopped. The file stays, only the lock comes and goes, so that nobody can lock a
+ * deleted file. */
 #ifndef RECEIVER_RECORD_RECORD_LOCK_H
 #define RECEIVER_RECORD_RECORD_LOCK_H
 

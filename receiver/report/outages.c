@@ -2,7 +2,8 @@
 /* outages.c - see outages.h. */
 #include "receiver/report/outages.h"
 
-static void outage_fill(struct outage *out, const struct timeline_span *span, const struct timeline_span *next, int64_t limit)
+static void outage_fill(struct outage *out, const struct timeline_span *span, const struct timeline_span *next,
+                        int64_t limit)
 {
     *out = (struct outage){.number = span->first_number,
                            .state = span->state,
@@ -20,7 +21,8 @@ static void outage_fill(struct outage *out, const struct timeline_span *span, co
     out->seconds = end > span->from ? end - span->from : 0;
 }
 
-bool outages_next(const struct timeline *timeline, int64_t from, int64_t to, int64_t limit, size_t *index, struct outage *out)
+bool outages_next(const struct timeline *timeline, int64_t from, int64_t to, int64_t limit, size_t *index,
+                  struct outage *out)
 {
     while (*index < timeline->count) {
         const struct timeline_span *span = &timeline->spans[*index];

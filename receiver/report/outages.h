@@ -13,7 +13,7 @@
 
 /* Unix seconds. */
 struct outage {
-    uint32_t number; /* line of the log that first told of it; people know it by the id of that line */
+    uint32_t number;  /* line of the log that first told of it; people know it by the id of that line */
     enum state state; /* DOWN, ADMIN or UNKNOWN */
     enum cause cause;
     bool open; /* it has no end yet: `to` and its bounds mean nothing */
@@ -24,6 +24,7 @@ struct outage {
 
 /* Finds the next outage that has a second in [from, to). `*index` is 0 for the first call and belongs to this function.
  * The receiver was last alive at `limit`. False if there is none left. */
-bool outages_next(const struct timeline *timeline, int64_t from, int64_t to, int64_t limit, size_t *index, struct outage *out);
+bool outages_next(const struct timeline *timeline, int64_t from, int64_t to, int64_t limit, size_t *index,
+                  struct outage *out);
 
 #endif

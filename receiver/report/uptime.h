@@ -18,8 +18,8 @@ struct uptime {
 #define PERCENT_NO_DATA INT64_C(-1)
 #define PERCENT_TEXT_MAX 32
 
-/* The seconds of [from, to), Unix seconds. The receiver was last alive at `limit`: what lies after it is unknown, as is what lies
- * before the first heartbeat. All zeros if to <= from. */
+/* The seconds of [from, to), Unix seconds. The receiver was last alive at `limit`: what lies after it is unknown, as
+ * is what lies before the first heartbeat. All zeros if to <= from. */
 void uptime_count(const struct timeline *timeline, int64_t from, int64_t to, int64_t limit, struct uptime *out);
 
 /* Adds `one` to `sum`: the figure of a fleet is that of its seconds. */

@@ -101,8 +101,12 @@ static void begin_many(int64_t interval_ns, size_t receivers)
 {
     agent_destroy(rig.core);
     memset(&rig, 0, sizeof rig);
-    struct agent_options options = {.interval_ns = interval_ns, .receiver_count = receivers, .agent_start = 77,
-                                    .previous_end = PREVIOUS_DIED, .random = counting_random, .random_context = &rig};
+    struct agent_options options = {.interval_ns = interval_ns,
+                                    .receiver_count = receivers,
+                                    .agent_start = 77,
+                                    .previous_end = PREVIOUS_DIED,
+                                    .random = counting_random,
+                                    .random_context = &rig};
     memset(options.boot_id, 0xb0, sizeof options.boot_id);
     rig.core = agent_create(&options);
     assert_non_null(rig.core);
@@ -185,7 +189,8 @@ static void ages_until(char *out, size_t size, int64_t end_ns)
     clear_trace();
     run_until(end_ns);
     for (const char *at = rig.trace; *at; at = strchr(at, ';') + 2)
-        len += (size_t)snprintf(out + len, size - len, "%s%d", len ? " " : "", (int)strtol(strchr(at, ':') + 1, NULL, 10));
+        len +=
+            (size_t)snprintf(out + len, size - len, "%s%d", len ? " " : "", (int)strtol(strchr(at, ':') + 1, NULL, 10));
 }
 
 static void test_schedule(void **state)
@@ -423,8 +428,11 @@ static void test_answers_that_are_none(void **state)
     begin_many(60 * S, 2);
     run_until(3 * S);
     clear_trace();
-    struct ack wrong[] = {{.session = 1, .counter = 0}, {.session = 1, .counter = 4}, {.session = 2, .counter = 1},
-                          {.session = 1, .counter = UINT64_MAX}, {.session = 0, .counter = 0}};
+    struct ack wrong[] = {{.session = 1, .counter = 0},
+                          {.session = 1, .counter = 4},
+                          {.session = 2, .counter = 1},
+                          {.session = 1, .counter = UINT64_MAX},
+                          {.session = 0, .counter = 0}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_false(agent_ack(rig.core, 0, rig.now, &wrong[i], &rig.actions));
         assert_int_equal(rig.actions.message_count, 0);
@@ -621,7 +629,10 @@ static void test_sample_after_stop_is_dropped(void **state)
     expect("1.1:0 s1; 2.bye1:0 s1; ");
 }
 
-#define TEST(name) {#name, test_##name, NULL, teardown, NULL}
+#define TEST(name)                               \
+    {                                            \
+#name, test_##name, NULL, teardown, NULL \
+    }
 
 int main(void)
 {

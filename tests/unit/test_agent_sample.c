@@ -85,12 +85,14 @@ static void test_stat(void **state)
 {
     static const struct row rows[] = {
         {"two CPUs, 100 ticks a second",
-         "cpu  1550 50 1691 198187 410 9 27 8 5 6\ncpu0 460 0 654 99726 13 0 5 2 0 0\ncpu1 1090 0 1037 98461 397 0 21 7 0 0\n"
+         "cpu  1550 50 1691 198187 410 9 27 8 5 6\ncpu0 460 0 654 99726 13 0 5 2 0 0\ncpu1 1090 0 1037 98461 397 0 21 "
+         "7 0 0\n"
          "intr 121097 0 0 33\nctxt 256526\nbtime 1795299265\nprocesses 4176\nprocs_running 1\nprocs_blocked 0\n"
          "softirq 90609 0 12665 4\n",
          WANTS({METRIC_CPU_USER, 800}, {METRIC_CPU_SYSTEM, 863.5}, {METRIC_CPU_IOWAIT, 205}, {METRIC_CPU_STEAL, 4},
                {METRIC_CONTEXT_SWITCHES, 256526}, {METRIC_FORKS, 4176})},
-        {"a kernel of 2004 without steal", "cpu  100 0 200 300 40 5 6\ncpu0 100 0 200 300 40 5 6\nctxt 7\nprocesses 8\n",
+        {"a kernel of 2004 without steal",
+         "cpu  100 0 200 300 40 5 6\ncpu0 100 0 200 300 40 5 6\nctxt 7\nprocesses 8\n",
          WANTS({METRIC_CPU_USER, 100}, {METRIC_CPU_SYSTEM, 211}, {METRIC_CPU_IOWAIT, 40}, {METRIC_CPU_STEAL, 0},
                {METRIC_CONTEXT_SWITCHES, 7}, {METRIC_FORKS, 8})},
         {"cut inside the interrupts", "cpu  100 0 0 0 0 0 0 0\ncpu0 100 0 0 0 0 0 0 0\nintr 99 0 0 1",
@@ -125,11 +127,14 @@ static void test_stat_ticks(void **state)
 static void test_memory(void **state)
 {
     static const struct row rows[] = {
-        {"usual", "MemTotal:       1000 kB\nMemFree:        100 kB\nMemAvailable:    250 kB\nBuffers:  1 kB\nCached: 2 kB\n"
-                  "SwapCached: 77 kB\nSwapTotal:       400 kB\nSwapFree:        100 kB\nHugePages_Total:       0\n",
-         WANTS({METRIC_MEM_TOTAL, 1024000}, {METRIC_MEM_AVAILABLE, 256000}, {METRIC_MEM_USED, 75}, {METRIC_SWAP_USED, 75})},
+        {"usual",
+         "MemTotal:       1000 kB\nMemFree:        100 kB\nMemAvailable:    250 kB\nBuffers:  1 kB\nCached: 2 kB\n"
+         "SwapCached: 77 kB\nSwapTotal:       400 kB\nSwapFree:        100 kB\nHugePages_Total:       0\n",
+         WANTS({METRIC_MEM_TOTAL, 1024000}, {METRIC_MEM_AVAILABLE, 256000}, {METRIC_MEM_USED, 75},
+               {METRIC_SWAP_USED, 75})},
         {"no swap", "MemTotal: 1000 kB\nMemAvailable: 1000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
-         WANTS({METRIC_MEM_TOTAL, 1024000}, {METRIC_MEM_AVAILABLE, 1024000}, {METRIC_MEM_USED, 0}, {METRIC_SWAP_USED, 0})},
+         WANTS({METRIC_MEM_TOTAL, 1024000}, {METRIC_MEM_AVAILABLE, 1024000}, {METRIC_MEM_USED, 0},
+               {METRIC_SWAP_USED, 0})},
         {"before 3.14", "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 50 kB\nCached: 350 kB\n",
          WANTS({METRIC_MEM_TOTAL, 1024000}, {METRIC_MEM_AVAILABLE, 512000}, {METRIC_MEM_USED, 50})},
         {"more available than there is", "MemTotal: 10 kB\nMemAvailable: 20 kB\n",
@@ -172,7 +177,8 @@ static void test_disk(void **state)
     static const struct row rows[] = {
         {"partitions, loop, md and dm count no byte twice",
          "   7       0 loop0 9 0 9 9 9 0 9 9 0 9 9\n   8       0 sda 10 1 100 5 20 2 200 6 0 70 11 0 0 0 0 0 0\n"
-         "   8       1 sda1 10 1 100 5 20 2 200 6 0 70 11 0 0 0 0 0 0\n 259       0 nvme0n1 1 0 8 0 2 0 16 0 0 1 1 0 0 0 0\n"
+         "   8       1 sda1 10 1 100 5 20 2 200 6 0 70 11 0 0 0 0 0 0\n 259       0 nvme0n1 1 0 8 0 2 0 16 0 0 1 1 0 0 "
+         "0 0\n"
          "   9       0 md0 9 9 9 9 9 9 9 9 9 9 9\n 253       0 dm-0 9 9 9 9 9 9 9 9 9 9 9\n",
          WANTS({METRIC_DISK_READ, 108 * 512}, {METRIC_DISK_WRITE, 216 * 512}, {METRIC_DISK_OPERATIONS, 33})},
         {"a name like a folder", " 104 0 cciss/c0d0 1 0 1 0 1 0 1 0 0 0 0\n",
@@ -211,7 +217,8 @@ static void test_disk_busiest(void **state)
     static const struct busy_row rows[] = {
         {10000, one, (double)NAN, 2}, /* nothing to compare with */
         {20000, " 8 0 sda 0 0 0 0 0 0 0 0 0 3500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", 25, 2},
-        {20000, " 8 0 sda 0 0 0 0 0 0 0 0 0 3500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", (double)NAN, 2}, /* no time went by */
+        {20000, " 8 0 sda 0 0 0 0 0 0 0 0 0 3500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", (double)NAN,
+         2}, /* no time went by */
         {30000, " 8 0 sda 0 0 0 0 0 0 0 0 0 93500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", 100, 2}, /* never more */
         {40000, " 8 0 sda 0 0 0 0 0 0 0 0 0 94500 0\n 8 16 nvme0n1 0 0 0 0 0 0 0 0 0 4294967000 0\n", (double)NAN, 4},
         {50000, " 8 0 sda 0 0 0 0 0 0 0 0 0 95500 0\n 8 16 nvme0n1 0 0 0 0 0 0 0 0 0 4704 0\n", 50, 4}, /* wrapped */
@@ -235,9 +242,9 @@ static void test_disk_busiest(void **state)
     }
 }
 
-#define NET_HEAD                                                                                                        \
-    "Inter-|   Receive                                                |  Transmit\n"                                    \
-    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "  \
+#define NET_HEAD                                                                                                       \
+    "Inter-|   Receive                                                |  Transmit\n"                                   \
+    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier " \
     "compressed\n"
 
 static const char *const net_names[] = {"eth0", "eth1", "enp3s0f0np0", NULL};
@@ -256,7 +263,8 @@ static void test_net(void **state)
          WANTS({METRIC_NET_IN, 100}, {METRIC_NET_OUT, 200}, {METRIC_PACKETS_IN, 1}, {METRIC_PACKETS_OUT, 2},
                {METRIC_NET_ERRORS, 0}, {METRIC_NET_DROPS, 0})},
         {"no blank behind the colon; an alias of long ago",
-         NET_HEAD "eth0:4294967296 10 0 0 0 0 0 0 18446744073709551615 5 0 0 0 0 0 0\neth0:1: 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5\n",
+         NET_HEAD
+         "eth0:4294967296 10 0 0 0 0 0 0 18446744073709551615 5 0 0 0 0 0 0\neth0:1: 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5\n",
          WANTS({METRIC_NET_IN, 4294967296.0}, {METRIC_NET_OUT, 18446744073709551615.0}, {METRIC_PACKETS_IN, 10},
                {METRIC_PACKETS_OUT, 5}, {METRIC_NET_ERRORS, 0}, {METRIC_NET_DROPS, 0})},
         {"only the loopback", NET_HEAD "    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n", NOTHING},
@@ -295,8 +303,9 @@ static void test_net_named(void **state)
     clear(metrics);
     sample_net(metrics, &choice, none.text, &filter, false);
     check(metrics, &none);
-    sample_net(metrics, &choice, NET_HEAD "eth1: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\ntun0: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n",
-               &filter, false);
+    sample_net(metrics, &choice,
+               NET_HEAD "eth1: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\ntun0: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n", &filter,
+               false);
     assert_true(metrics[METRIC_NET_IN] > 0.5 && metrics[METRIC_NET_IN] < 1.5);
 }
 
@@ -374,23 +383,30 @@ static void test_mounts(void **state)
          "nas:/export /mnt/nas nfs4 rw 0 0\n//nas/share /mnt/win cifs rw 0 0\nsshfs /mnt/ssh fuse.sshfs rw 0 0\n"
          "/dev/sdb1 /mnt/usb fuseblk rw 0 0\n/dev/loop3 /snap/core squashfs ro 0 0\n/dev/sr0 /cdrom iso9660 ro 0 0\n",
          "/,/home,/data"},
-        {"each device once", "/dev/sda1 / ext4 rw 0 0\n/dev/sda2 /data ext4 rw 0 0\n/dev/sda2 /srv/www ext4 rw 0 0\n"
-                             "/dev/sda1 /var/lib/docker ext4 rw 0 0\n", "/,/data"},
-        {"the root also if its device was seen before", "/dev/sda1 /sysroot xfs rw 0 0\n/dev/sda1 / xfs rw 0 0\n", "/sysroot,/"},
+        {"each device once",
+         "/dev/sda1 / ext4 rw 0 0\n/dev/sda2 /data ext4 rw 0 0\n/dev/sda2 /srv/www ext4 rw 0 0\n"
+         "/dev/sda1 /var/lib/docker ext4 rw 0 0\n",
+         "/,/data"},
+        {"the root also if its device was seen before", "/dev/sda1 /sysroot xfs rw 0 0\n/dev/sda1 / xfs rw 0 0\n",
+         "/sysroot,/"},
         {"root of an initramfs, then the real one", "rootfs / rootfs rw 0 0\n/dev/root / ext4 rw 0 0\n", "/"},
         {"a container", "overlay / overlay rw 0 0\n/dev/vda1 /etc/hosts ext4 rw 0 0\n", "/,/etc/hosts"},
         {"a diskless machine", "nas:/root / nfs rw 0 0\n/dev/sda1 /scratch ext4 rw 0 0\n", "/scratch"},
         {"ZFS", "tank/root / zfs rw 0 0\ntank/home /home zfs rw 0 0\n", "/,/home"},
-        {"escapes", "/dev/sda1 /my\\040disk ext4 rw 0 0\n/dev/sda2 /back\\134slash\\011 ext4 rw 0 0\n/dev/sda3 /x\\04 ext4 rw 0 0\n",
+        {"escapes",
+         "/dev/sda1 /my\\040disk ext4 rw 0 0\n/dev/sda2 /back\\134slash\\011 ext4 rw 0 0\n/dev/sda3 /x\\04 ext4 rw 0 "
+         "0\n",
          "/my disk,/back\\slash\t,/x\\04"},
         {"a network file system over a local one hides it",
          "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data ext4 rw 0 0\nnas:/d /data nfs rw 0 0\n", "/"},
         {"... and what is below it",
-         "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data/a ext4 rw 0 0\nnas:/d /data nfs rw 0 0\n/dev/sdc1 /database ext4 rw 0 0\n",
+         "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data/a ext4 rw 0 0\nnas:/d /data nfs rw 0 0\n/dev/sdc1 /database ext4 rw "
+         "0 0\n",
          "/,/database"},
         {"the way to a local one leads through the network",
          "/dev/sda1 / ext4 rw 0 0\nnas:/d /srv nfs rw 0 0\n/dev/sdb1 /srv/local ext4 rw 0 0\n", "/"},
-        {"ignored by pattern", "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /backup/1 ext4 rw 0 0\n/dev/sdc1 /scratch ext4 rw 0 0\n", "/"},
+        {"ignored by pattern",
+         "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /backup/1 ext4 rw 0 0\n/dev/sdc1 /scratch ext4 rw 0 0\n", "/"},
         {"cut inside a line", "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data ext4", "/"},
         {"short lines", "/dev/sda1\n/dev/sda1 /\n\n", ""},
         {"empty", "", ""},
@@ -419,8 +435,8 @@ static void test_mounts_bounds(void **state)
     char folder[300];
     (void)state;
     memset(folder, 'x', sizeof folder);
-    len += (size_t)snprintf(text, sizeof text, "/dev/long /%.*s ext4 rw 0 0\n/dev/fits /%.*s ext4 rw 0 0\n", MOUNT_DIR_SIZE - 1,
-                            folder, MOUNT_DIR_SIZE - 2, folder);
+    len += (size_t)snprintf(text, sizeof text, "/dev/long /%.*s ext4 rw 0 0\n/dev/fits /%.*s ext4 rw 0 0\n",
+                            MOUNT_DIR_SIZE - 1, folder, MOUNT_DIR_SIZE - 2, folder);
     for (int i = 0; i < 200; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "/dev/sd%d /mnt/%d ext4 rw 0 0\n", i, i);
     sample_mounts(&list, text, NULL, 0);
@@ -431,11 +447,11 @@ static void test_mounts_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_load),         cmocka_unit_test(test_stat),
-        cmocka_unit_test(test_stat_ticks),   cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_disk),         cmocka_unit_test(test_disk_busiest),
-        cmocka_unit_test(test_net),          cmocka_unit_test(test_net_named),
-        cmocka_unit_test(test_many_devices), cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_load),          cmocka_unit_test(test_stat),
+        cmocka_unit_test(test_stat_ticks),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_disk),          cmocka_unit_test(test_disk_busiest),
+        cmocka_unit_test(test_net),           cmocka_unit_test(test_net_named),
+        cmocka_unit_test(test_many_devices),  cmocka_unit_test(test_mounts),
         cmocka_unit_test(test_mounts_bounds), cmocka_unit_test(test_device_choice_bounds),
     };
     return cmocka_run_group_tests_name("agent sample", tests, NULL, NULL);

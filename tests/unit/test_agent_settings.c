@@ -100,7 +100,9 @@ static void test_refused(void **state)
         {R "intervall = \"60s\"\n", "a.conf:2: "},
         {R "interval = \"60s\n", "a.conf:"},
         {R "interval\n", "a.conf:"},
-        {"receivers = {\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"}",
+        {"receivers = "
+         "{\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\","
+         "\"17\"}",
          "a.conf: 17 receivers are more"},
     };
     (void)state;
@@ -118,7 +120,8 @@ static void test_refused(void **state)
 
 static void test_limits(void **state)
 {
-    static const char *const good[] = {R "interval = \"75m\"", R "interval = \"1h\"", R "redundancy = 1", R "redundancy = 7"};
+    static const char *const good[] = {R "interval = \"75m\"", R "interval = \"1h\"", R "redundancy = 1",
+                                       R "redundancy = 7"};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct agent_settings settings;
@@ -153,8 +156,12 @@ static void test_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything), cmocka_unit_test(test_addresses_can_be_compared),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_limits),     cmocka_unit_test(test_file),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_addresses_can_be_compared),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests_name("agent settings", tests, NULL, NULL);
 }

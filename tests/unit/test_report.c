@@ -18,7 +18,13 @@
 static const struct transition lines[] = {
     {.number = 1, .at = 1000, .state = STATE_UP, .earliest = 1000, .latest = 1000},
     {.number = 2, .at = 2000, .state = STATE_DOWN, .cause = CAUSE_SILENT, .earliest = 1990, .latest = 2010},
-    {.number = 3, .at = 2005, .state = STATE_DOWN, .cause = CAUSE_UNREACHABLE, .earliest = 1990, .latest = 2010, .restates = 2},
+    {.number = 3,
+     .at = 2005,
+     .state = STATE_DOWN,
+     .cause = CAUSE_UNREACHABLE,
+     .earliest = 1990,
+     .latest = 2010,
+     .restates = 2},
     {.number = 4, .at = 2100, .state = STATE_UP, .earliest = 2099, .latest = 2101},
     {.number = 5, .at = 3000, .state = STATE_ADMIN, .cause = CAUSE_MAINTENANCE, .earliest = 3000, .latest = 3000},
     {.number = 6, .at = 3600, .state = STATE_UP, .earliest = 3600, .latest = 3600},
@@ -50,14 +56,14 @@ static void counts_every_second_of_a_period_once(void **state)
         int64_t from, to;
         struct uptime expected; /* up, down, unreachable, admin, unknown */
     } rows[] = {
-        {0, 1000, {0, 0, 0, 0, 1000}},                /* before the first heartbeat */
+        {0, 1000, {0, 0, 0, 0, 1000}}, /* before the first heartbeat */
         {1000, 2000, {1000, 0, 0, 0, 0}},
         {1999, 2001, {1, 1, 0, 0, 0}},
         {2000, 2100, {0, 100, 95, 0, 0}},
         {2900, 3700, {200, 0, 0, 600, 0}},
         {0, 10000, {6300, 1100, 95, 600, 2000}},
-        {0, 12000, {6300, 1100, 95, 600, 4000}},      /* the end lies after the last sign of life */
-        {11000, 12000, {0, 0, 0, 0, 1000}},           /* wholly after it */
+        {0, 12000, {6300, 1100, 95, 600, 4000}}, /* the end lies after the last sign of life */
+        {11000, 12000, {0, 0, 0, 0, 1000}},      /* wholly after it */
         {LIMIT, LIMIT + 5, {0, 0, 0, 0, 5}},
         {5000, 5000, {0, 0, 0, 0, 0}},
         {5000, 4000, {0, 0, 0, 0, 0}},
