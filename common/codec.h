@@ -22,8 +22,14 @@ struct codec {
 struct codec codec_reader(const void *buf, size_t len);
 struct codec codec_writer(void *buf, size_t len);
 
-static inline bool codec_is_reading(const struct codec *c) { return c->in != NULL; }
-static inline size_t codec_left(const struct codec *c) { return c->len - c->pos; }
+static inline bool codec_is_reading(const struct codec *c)
+{
+    return c->in != NULL;
+}
+static inline size_t codec_left(const struct codec *c)
+{
+    return c->len - c->pos;
+}
 
 void codec_u8(struct codec *c, uint8_t *value);
 void codec_u16(struct codec *c, uint16_t *value);

@@ -48,9 +48,9 @@ struct datagram {
 
 enum datagram_fault {
     DATAGRAM_OK = 0,
-    DATAGRAM_BAD_LENGTH, /* too short, too long, or the name does not fit */
+    DATAGRAM_BAD_LENGTH,  /* too short, too long, or the name does not fit */
     DATAGRAM_BAD_VERSION, /* not ours, or of another version */
-    DATAGRAM_BAD_HEADER  /* unknown type, bad name, generation 0, or the zero is not zero */
+    DATAGRAM_BAD_HEADER   /* unknown type, bad name, generation 0, or the zero is not zero */
 };
 
 /* Checks the layout. On DATAGRAM_OK `out` is filled and borrows `bytes`. */

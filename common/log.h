@@ -12,7 +12,13 @@
 
 #include "common/time.h"
 
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_NOTICE = 5,
+    LOG_LEVEL_INFO = 6,
+    LOG_LEVEL_DEBUG = 7
+};
 
 /* Says who speaks (the prefix on a terminal; borrowed for ever) and how much; default: no prefix, INFO. */
 void log_init(const char *program, enum log_level most);
@@ -22,14 +28,14 @@ __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const 
 /* One kind of trouble that can go on for long. Zero-initialise. */
 struct complaint {
     bool active;
-    uint64_t repeats;         /* since the last line */
-    int64_t wait_ns;          /* until the next line: 1 min, doubling to 1 h */
+    uint64_t repeats; /* since the last line */
+    int64_t wait_ns;  /* until the next line: 1 min, doubling to 1 h */
     struct instant next_line;
 };
 
 /* Trouble: logs the line the first time and then ever more rarely, with the number of repeats. */
-__attribute__((format(printf, 4, 5))) void complaint_raise(struct complaint *complaint, enum log_level level, struct instant now,
-                                                           const char *format, ...);
+__attribute__((format(printf, 4, 5))) void complaint_raise(struct complaint *complaint, enum log_level level,
+                                                           struct instant now, const char *format, ...);
 /* The trouble is over: logs the line if it was ever raised, and forgets it. */
 __attribute__((format(printf, 2, 3))) void complaint_clear(struct complaint *complaint, const char *format, ...);
 

@@ -9,8 +9,8 @@
 #define REPLAY_BITS 1024 /* a counter this far behind the largest is refused */
 
 struct replay {
-    uint64_t largest;                   /* largest counter accepted */
-    uint64_t words[REPLAY_BITS / 64];   /* bit c % 1024: counter c was seen, for the 1024 counters up to `largest` */
+    uint64_t largest;                 /* largest counter accepted */
+    uint64_t words[REPLAY_BITS / 64]; /* bit c % 1024: counter c was seen, for the 1024 counters up to `largest` */
 };
 
 /* A window in which every counter up to and including `used` counts as seen. */

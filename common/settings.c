@@ -65,10 +65,8 @@ int duration_parse(int64_t *out_ns, const char *text)
 
 int rate_parse(uint64_t *out_bps, const char *text)
 {
-    static const struct unit units[] = {{"bit", 1},
-                                        {"kbit", UINT64_C(1000)},
-                                        {"Mbit", UINT64_C(1000000)},
-                                        {"Gbit", UINT64_C(1000000000)}};
+    static const struct unit units[] = {
+        {"bit", 1}, {"kbit", UINT64_C(1000)}, {"Mbit", UINT64_C(1000000)}, {"Gbit", UINT64_C(1000000000)}};
     return quantity_parse(out_bps, text, units, sizeof units / sizeof units[0], UINT64_MAX);
 }
 

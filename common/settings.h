@@ -16,7 +16,8 @@ int duration_parse(int64_t *out_ns, const char *text);
 /* "1424Mbit" "10Gbit" "100kbit" "9600bit": decimal bits per second. */
 int rate_parse(uint64_t *out_bps, const char *text);
 /* "host:port", "1.2.3.4:port", "[::1]:port"; without port the customary one. Splits into the caller's buffers. */
-int address_split(char *host, size_t host_size, char *port, size_t port_size, const char *text, const char *default_port);
+int address_split(char *host, size_t host_size, char *port, size_t port_size, const char *text,
+                  const char *default_port);
 
 #define SETTINGS_DEFAULT_PORT "2004"
 

@@ -22,11 +22,26 @@ struct wall {
     int64_t ns; /* nanoseconds since the Unix epoch */
 };
 
-static inline struct instant instant_add(struct instant t, int64_t ns) { return (struct instant){t.ns + ns}; }
-static inline int64_t instant_since(struct instant later, struct instant earlier) { return later.ns - earlier.ns; }
-static inline int instant_before(struct instant a, struct instant b) { return a.ns < b.ns; }
-static inline struct instant instant_earlier(struct instant a, struct instant b) { return a.ns < b.ns ? a : b; }
-static inline struct instant instant_later(struct instant a, struct instant b) { return a.ns > b.ns ? a : b; }
+static inline struct instant instant_add(struct instant t, int64_t ns)
+{
+    return (struct instant){t.ns + ns};
+}
+static inline int64_t instant_since(struct instant later, struct instant earlier)
+{
+    return later.ns - earlier.ns;
+}
+static inline int instant_before(struct instant a, struct instant b)
+{
+    return a.ns < b.ns;
+}
+static inline struct instant instant_earlier(struct instant a, struct instant b)
+{
+    return a.ns < b.ns ? a : b;
+}
+static inline struct instant instant_later(struct instant a, struct instant b)
+{
+    return a.ns > b.ns ? a : b;
+}
 
 /* No deadline at all: later than everything. */
 #define INSTANT_NEVER ((struct instant){INT64_MAX})

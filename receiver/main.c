@@ -36,24 +36,12 @@ static int parse_options(struct options *out, int argc, char **argv)
     int option;
     while ((option = getopt_long(argc, argv, "c:tv", names, NULL)) != -1) {
         switch (option) {
-        case 'c':
-            out->config = optarg;
-            break;
-        case 't':
-            out->test = 1;
-            break;
-        case 'v':
-            out->verbose = 1;
-            break;
-        case 'h':
-            (void)fputs(usage_text, stdout);
-            return 0;
-        case 'V':
-            (void)puts("twobeat-receiver " TWOBEAT_VERSION);
-            return 0;
-        default:
-            (void)fputs("try: twobeat-receiver --help\n", stderr);
-            return 2;
+        case 'c': out->config = optarg; break;
+        case 't': out->test = 1; break;
+        case 'v': out->verbose = 1; break;
+        case 'h': (void)fputs(usage_text, stdout); return 0;
+        case 'V': (void)puts("twobeat-receiver " TWOBEAT_VERSION); return 0;
+        default: (void)fputs("try: twobeat-receiver --help\n", stderr); return 2;
         }
     }
     if (optind == argc)

@@ -18,7 +18,8 @@ static int check_listen(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *res
     char host[256], port[8];
     (void)opt;
     if (address_split(host, sizeof host, port, sizeof port, value, SETTINGS_DEFAULT_PORT) != 0)
-        return settings_fail(cfg, "listen address \"%s\" is not understood; write \"0.0.0.0:2004\" or \"[::]:2004\"", value);
+        return settings_fail(cfg, "listen address \"%s\" is not understood; write \"0.0.0.0:2004\" or \"[::]:2004\"",
+                             value);
     *(const char **)result = value;
     return 0;
 }
@@ -147,7 +148,8 @@ static int take(struct receiver_settings *out, cfg_t *cfg, const char *name, str
 {
     if (take_name(out, cfg, error) != 0 ||
         take_list(out->listen, RECEIVER_LISTEN_MAX, &out->listen_count, cfg, "listen", name, error) != 0 ||
-        take_list(out->site_key_files, INTAKE_SITE_KEYS_MAX, &out->site_key_count, cfg, "site_key_file", name, error) != 0 ||
+        take_list(out->site_key_files, INTAKE_SITE_KEYS_MAX, &out->site_key_count, cfg, "site_key_file", name, error) !=
+            0 ||
         take_revoked(out, cfg, error) != 0)
         return -1;
     if (cfg_size(cfg, "generations") == 0)
@@ -162,7 +164,8 @@ static int take(struct receiver_settings *out, cfg_t *cfg, const char *name, str
 }
 
 /* One of `path` and `text` is given. */
-static int load(struct receiver_settings *out, const char *path, const char *text, const char *name, struct error *error)
+static int load(struct receiver_settings *out, const char *path, const char *text, const char *name,
+                struct error *error)
 {
     cfg_opt_t options[] = {
         CFG_STR_CB("name", NULL, CFGF_NONE, check_not_empty),

@@ -13,8 +13,8 @@ enum {
     ODD_DIVISOR = 4,          /* a gap off by more than T/4 is odd ... */
     AGREE_DIVISOR = 8,        /* ... and two odd ones within an eighth of each other agree */
     ADOPT_COUNT = 2,
-    WARM_COUNT = 4,           /* samples until the margin is trusted to shrink */
-    RESTART_NUMBERS = 100000  /* a jump this wide says that numbers mean nothing */
+    WARM_COUNT = 4,          /* samples until the margin is trusted to shrink */
+    RESTART_NUMBERS = 100000 /* a jump this wide says that numbers mean nothing */
 };
 
 #define MARGIN_FLOOR_MIN_NS (500 * NS_PER_MS)
@@ -30,7 +30,8 @@ void expectation_init(struct expectation *e)
 }
 
 /* The first beat of a session: the interval survives as a prior, what was learned on top of it does not. */
-static void begin_session(struct expectation *e, struct instant at, uint64_t session, uint32_t number, int64_t announced_ns)
+static void begin_session(struct expectation *e, struct instant at, uint64_t session, uint32_t number,
+                          int64_t announced_ns)
 {
     e->session = session;
     e->number = number;
@@ -100,8 +101,8 @@ static void learn(struct expectation *e, int64_t gap_ns, int64_t steps, bool was
         e->samples++;
 }
 
-bool expectation_observe(struct expectation *e, struct instant at, uint64_t session, uint32_t number, int64_t announced_ns,
-                         bool was_down)
+bool expectation_observe(struct expectation *e, struct instant at, uint64_t session, uint32_t number,
+                         int64_t announced_ns, bool was_down)
 {
     if (session != e->session) {
         begin_session(e, at, session, number, announced_ns);

@@ -38,8 +38,8 @@ void expectation_init(struct expectation *e);
 /* Takes a beat that was due `at`, beat `number` of `session`, with the interval the agent announced (0: none).
  * `was_down` tells that a verdict was reached since the last beat. Returns false if the beat is not newer than the last
  * one (a duplicate, or overtaken): then nothing has changed. */
-bool expectation_observe(struct expectation *e, struct instant at, uint64_t session, uint32_t number, int64_t announced_ns,
-                         bool was_down);
+bool expectation_observe(struct expectation *e, struct instant at, uint64_t session, uint32_t number,
+                         int64_t announced_ns, bool was_down);
 
 /* The instant by which the first (1) or second (2) beat after the last one must have come. */
 struct instant expectation_lapse(const struct expectation *e, unsigned which);

@@ -102,13 +102,10 @@ void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous
         visit_u32(codec, &fact->host);
         visit_bye(codec, &fact->bye, fact->now);
         return;
-    case FACT_ABSENCE:
-        visit_absence(codec, &fact->absence);
-        return;
+    case FACT_ABSENCE: visit_absence(codec, &fact->absence); return;
     case FACT_JUDGED:
     case FACT_DROPS:
-    case FACT_WINDOWS:
-        return;
+    case FACT_WINDOWS: return;
     }
     codec->failed = true; /* of a newer version, or damaged */
 }

@@ -220,7 +220,8 @@ static int grow_hosts(struct host_table *table, uint32_t id)
 
 struct host *host_table_add(struct host_table *table, uint32_t id, const char *name, size_t name_len)
 {
-    if (id == 0 || id > INT32_MAX / 4 || (id <= table->count && table->hosts[id]) || host_table_find(table, name, name_len))
+    if (id == 0 || id > INT32_MAX / 4 || (id <= table->count && table->hosts[id]) ||
+        host_table_find(table, name, name_len))
         return NULL;
     uint32_t count = id > table->count ? id : table->count;
     if (grow_hosts(table, id) != 0 || grow_slots(table, count) != 0)

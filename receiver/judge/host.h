@@ -32,7 +32,7 @@ struct told {
 /* The current silence of a host, and the last one until its third beat. */
 struct silence_record {
     struct silence facts;
-    uint32_t beats_since; /* it ended */
+    uint32_t beats_since;     /* it ended */
     struct instant next_span; /* when the next span comes about by itself; INSTANT_NEVER */
     struct told *told;        /* owned */
     uint32_t told_count, told_capacity;
@@ -59,18 +59,18 @@ struct host {
 
     /* rhythm and verdict */
     struct expectation expectation;
-    struct instant deadline[2]; /* of expectation 1 and 2, moved by what the receiver missed */
-    uint8_t moves;              /* by stalls and drops, at most two in one silence */
-    bool restarted;             /* the receiver restarted in this silence */
-    struct instant drops_seen;  /* drops up to here are in the deadlines */
+    struct instant deadline[2];     /* of expectation 1 and 2, moved by what the receiver missed */
+    uint8_t moves;                  /* by stalls and drops, at most two in one silence */
+    bool restarted;                 /* the receiver restarted in this silence */
+    struct instant drops_seen;      /* drops up to here are in the deadlines */
     struct silence_record *silence; /* owned; NULL while all is well */
-    enum state state;           /* as of the log, never LATE */
+    enum state state;               /* as of the log, never LATE */
     enum cause cause;
-    int64_t since;              /* Unix seconds */
-    uint32_t lines;             /* of the log */
+    int64_t since;  /* Unix seconds */
+    uint32_t lines; /* of the log */
 
     /* record */
-    uint64_t position;    /* number of the last fact that the checkpoint in the database contains */
+    uint64_t position; /* number of the last fact that the checkpoint in the database contains */
     struct averages averages;
     int64_t settled_to;   /* the watermark last handed out: never goes back */
     int64_t written_to;   /* state.rrd holds the record up to this second; 0: nothing */
@@ -92,7 +92,7 @@ struct host_table {
     struct host **hosts; /* by id; [0] is NULL */
     uint32_t count;      /* highest id */
     uint32_t capacity;
-    uint32_t *slots; /* open addressing by name, 0: free */
+    uint32_t *slots;     /* open addressing by name, 0: free */
     uint32_t slot_count; /* a power of two */
 };
 

@@ -29,20 +29,20 @@ struct receiver_options {
 
 /* What may have happened to a proven or unproven datagram, counted. */
 /*    id        token       meaning */
-#define RECEIVER_STATISTICS_TABLE(X)                                                                                   \
-    X(BEATS,      "beats",      "heartbeats accepted")                                                                 \
-    X(KNOWN,      "known",      "heartbeats heard before, acknowledged again")                                         \
-    X(BYES,       "byes",       "goodbyes accepted")                                                                   \
-    X(REPEATED,   "repeated",   "datagrams whose counter was used before: dropped")                                    \
-    X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged")                                        \
-    X(PROVEN,     "proven",     "sessions proven")                                                                     \
-    X(NO_ROOM,    "no_room",    "heartbeats of a new host for which there was no memory: dropped")
+#define RECEIVER_STATISTICS_TABLE(X)                                            \
+    X(BEATS, "beats", "heartbeats accepted")                                    \
+    X(KNOWN, "known", "heartbeats heard before, acknowledged again")            \
+    X(BYES, "byes", "goodbyes accepted")                                        \
+    X(REPEATED, "repeated", "datagrams whose counter was used before: dropped") \
+    X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged") \
+    X(PROVEN, "proven", "sessions proven")                                      \
+    X(NO_ROOM, "no_room", "heartbeats of a new host for which there was no memory: dropped")
 
 enum receiver_statistic {
 #define STATISTIC_ID(id, token, meaning) RECEIVER_##id,
     RECEIVER_STATISTICS_TABLE(STATISTIC_ID)
 #undef STATISTIC_ID
-    RECEIVER_STATISTIC_COUNT
+        RECEIVER_STATISTIC_COUNT
 };
 
 enum receiver_answer_type { ANSWER_NONE, ANSWER_ACK, ANSWER_CHALLENGE };
@@ -64,13 +64,13 @@ struct heard_beat {
 
 /* What has piled up since the last receiver_take. Release with receiver_output_free. */
 struct receiver_output {
-    struct line_list lines;     /* for the log */
-    uint8_t *facts;             /* for the journal: encoded one after the other */
+    struct line_list lines; /* for the log */
+    uint8_t *facts;         /* for the journal: encoded one after the other */
     size_t facts_len, facts_capacity;
-    uint64_t first_fact;        /* number of the first of them */
-    struct heard_beat *heard;   /* the beats among them: to be handed to receiver_stored once they are */
+    uint64_t first_fact;      /* number of the first of them */
+    struct heard_beat *heard; /* the beats among them: to be handed to receiver_stored once they are */
     size_t heard_count, heard_capacity;
-    uint32_t *created;          /* ids of new hosts */
+    uint32_t *created; /* ids of new hosts */
     size_t created_count, created_capacity;
     struct absence *absences;
     size_t absence_count, absence_capacity;
@@ -95,10 +95,10 @@ int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len,
 void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from);
 
 /* A datagram opened with the key of `name`. */
-struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name, size_t name_len,
-                                          const struct beat *beat);
-struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct instant now, const char *name, size_t name_len,
-                                         const struct bye *bye);
+struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name,
+                                          size_t name_len, const struct beat *beat);
+struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct instant now, const char *name,
+                                         size_t name_len, const struct bye *bye);
 
 /* Judges what is due; call after everything that had arrived by `now` was handed in. */
 void receiver_judge(struct receiver *receiver, struct instant now);
@@ -110,7 +110,8 @@ void receiver_dropped(struct receiver *receiver, struct instant now);
 struct instant receiver_due(const struct receiver *receiver);
 
 /* Adds a maintenance window (id of the database), or ends one at `now`. Return 0 or -1: out of memory, no such window. */
-int receiver_add_window(struct receiver *receiver, struct instant now, int64_t id, const char *pattern, struct window window);
+int receiver_add_window(struct receiver *receiver, struct instant now, int64_t id, const char *pattern,
+                        struct window window);
 int receiver_end_window(struct receiver *receiver, struct instant now, int64_t id);
 const struct planned *receiver_windows(const struct receiver *receiver, size_t *count);
 

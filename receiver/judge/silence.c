@@ -56,7 +56,8 @@ static const struct window *window_at(const struct circumstances *c, struct inst
 }
 
 /* Where the outage began: the goodbye, else the middle between the last beat and the first one that is missing. */
-static struct silence_span start_edge(const struct silence *s, const struct circumstances *c, enum state state, enum cause cause)
+static struct silence_span start_edge(const struct silence *s, const struct circumstances *c, enum state state,
+                                      enum cause cause)
 {
     if (s->goodbye != GOODBYE_NONE && !s->goodbye_reported)
         return exactly(s->goodbye_at, state, cause);
@@ -138,8 +139,8 @@ static bool yields_always(const struct silence_span *span)
 }
 
 /* Paints [from, to) with a state, where what is there yields. */
-static void paint_over(struct canvas *canvas, struct instant from, struct instant to, enum state state, enum cause cause,
-                       span_yields *yields)
+static void paint_over(struct canvas *canvas, struct instant from, struct instant to, enum state state,
+                       enum cause cause, span_yields *yields)
 {
     struct silence_span old_spans[SILENCE_SPANS_MAX];
     struct canvas old = {old_spans, canvas->count};
@@ -190,8 +191,8 @@ size_t silence_spans(const struct silence *silence, const struct circumstances *
     struct canvas canvas = {out, 0};
     paint_base(&canvas, silence, circumstances);
     for (size_t i = 0; i < circumstances->window_count; i++)
-        paint_over(&canvas, circumstances->windows[i].from, circumstances->windows[i].to, STATE_ADMIN, CAUSE_MAINTENANCE,
-                   yields_if_silent);
+        paint_over(&canvas, circumstances->windows[i].from, circumstances->windows[i].to, STATE_ADMIN,
+                   CAUSE_MAINTENANCE, yields_if_silent);
     for (size_t i = 0; i < circumstances->absence_count && is_decided(silence); i++) {
         const struct absence *a = &circumstances->absences[i];
         if (!absence_counts(a, silence, circumstances))

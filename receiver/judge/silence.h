@@ -36,11 +36,11 @@ struct window {
 enum goodbye { GOODBYE_NONE = 0, GOODBYE_STOPPED = 1, GOODBYE_SHUTDOWN = 2 };
 
 struct silence {
-    struct instant last;      /* due instant of the last beat */
-    int64_t interval_ns;      /* as learned by then */
-    struct instant expected;  /* expectation 1 as the detector has it */
-    bool late;                /* expectation 1 has lapsed */
-    bool judged;              /* expectation 2 has lapsed, and nobody had said goodbye */
+    struct instant last;     /* due instant of the last beat */
+    int64_t interval_ns;     /* as learned by then */
+    struct instant expected; /* expectation 1 as the detector has it */
+    bool late;               /* expectation 1 has lapsed */
+    bool judged;             /* expectation 2 has lapsed, and nobody had said goodbye */
     enum goodbye goodbye;
     struct instant goodbye_at; /* due instant of the bye; `last` for a bye that never arrived */
     bool goodbye_reported;     /* it never arrived: the next start told of it, so its instant is not known */

@@ -6,43 +6,43 @@
 #include <stdint.h>
 
 /*    id       token */
-#define STATE_TABLE(X)                                                                                                 \
-    X(UNKNOWN, "unknown") /* nobody could tell */                                                                      \
-    X(UP,      "up")                                                                                                   \
-    X(DOWN,    "down")                                                                                                 \
-    X(ADMIN,   "admin") /* planned by the operator or declared by the host: outside the average */                     \
-    X(LATE,    "late")  /* live only: one expectation missed; recorded as what it turns out to be */
+#define STATE_TABLE(X)                                                                           \
+    X(UNKNOWN, "unknown") /* nobody could tell */                                                \
+    X(UP, "up")                                                                                  \
+    X(DOWN, "down")                                                                              \
+    X(ADMIN, "admin") /* planned by the operator or declared by the host: outside the average */ \
+    X(LATE, "late")   /* live only: one expectation missed; recorded as what it turns out to be */
 
 enum state {
 #define STATE_ID(id, token) STATE_##id,
     STATE_TABLE(STATE_ID)
 #undef STATE_ID
-    STATE_COUNT
+        STATE_COUNT
 };
 
 /*    id                   token                  what a person reads */
-#define CAUSE_TABLE(X)                                                                                                 \
-    X(NONE,                "",                    "")                                                                  \
-    X(SILENT,              "silent",              "two expected heartbeats missed, still silent")                      \
-    X(UNREACHABLE,         "unreachable",         "the host ran on but was not heard")                                 \
-    X(FROZEN,              "frozen",              "the host's kernel stood still")                                     \
-    X(REBOOT,              "reboot",              "the host started anew without a goodbye")                           \
-    X(AGENT_DIED,          "agent_died",          "the host ran on, its agent did not")                                \
-    X(AGENT_STOPPED,       "agent_stopped",       "the agent was stopped")                                             \
-    X(SHUTDOWN,            "shutdown",            "the host was shut down")                                            \
-    X(MAINTENANCE,         "maintenance",         "planned maintenance")                                               \
-    X(RECEIVER_OFF,        "receiver_off",        "the receiver was not running")                                      \
-    X(RECEIVER_ISOLATED,   "receiver_isolated",   "the receiver was cut off")                                          \
-    X(RECEIVER_OVERLOADED, "receiver_overloaded", "the receiver was stalled or overloaded")                            \
-    X(RECEIVER_PATH,       "receiver_path",       "the receiver lost most hosts at once, and this one ran on")         \
-    X(CLOCK_STEP,          "clock_step",          "the receiver's clock jumped")                                       \
-    X(PATH,                "path",                "another receiver heard the host")
+#define CAUSE_TABLE(X)                                                                             \
+    X(NONE, "", "")                                                                                \
+    X(SILENT, "silent", "two expected heartbeats missed, still silent")                            \
+    X(UNREACHABLE, "unreachable", "the host ran on but was not heard")                             \
+    X(FROZEN, "frozen", "the host's kernel stood still")                                           \
+    X(REBOOT, "reboot", "the host started anew without a goodbye")                                 \
+    X(AGENT_DIED, "agent_died", "the host ran on, its agent did not")                              \
+    X(AGENT_STOPPED, "agent_stopped", "the agent was stopped")                                     \
+    X(SHUTDOWN, "shutdown", "the host was shut down")                                              \
+    X(MAINTENANCE, "maintenance", "planned maintenance")                                           \
+    X(RECEIVER_OFF, "receiver_off", "the receiver was not running")                                \
+    X(RECEIVER_ISOLATED, "receiver_isolated", "the receiver was cut off")                          \
+    X(RECEIVER_OVERLOADED, "receiver_overloaded", "the receiver was stalled or overloaded")        \
+    X(RECEIVER_PATH, "receiver_path", "the receiver lost most hosts at once, and this one ran on") \
+    X(CLOCK_STEP, "clock_step", "the receiver's clock jumped")                                     \
+    X(PATH, "path", "another receiver heard the host")
 
 enum cause {
 #define CAUSE_ID(id, token, text) CAUSE_##id,
     CAUSE_TABLE(CAUSE_ID)
 #undef CAUSE_ID
-    CAUSE_COUNT
+        CAUSE_COUNT
 };
 
 const char *state_token(enum state state);

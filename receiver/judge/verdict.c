@@ -6,9 +6,9 @@
 #include <string.h>
 
 enum {
-    MOVES_MAX = 2,        /* of a deadline in one silence, by stalls and drops */
-    SETTLE_BEATS = 3,     /* beats after a silence until its record is final */
-    WINDOWS_MAX = 32      /* of one host that are looked at together */
+    MOVES_MAX = 2,    /* of a deadline in one silence, by stalls and drops */
+    SETTLE_BEATS = 3, /* beats after a silence until its record is final */
+    WINDOWS_MAX = 32  /* of one host that are looked at together */
 };
 #define SETTLE_MIN_NS (60 * NS_PER_S)
 
@@ -287,7 +287,8 @@ static void average(struct host *host, const struct fact_beat *beat, bool new_bo
 {
     struct wall boot = labels_of(c->labels, instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS)));
     int64_t reach_ns = 2 * expectation_interval_ns(&host->expectation);
-    if (averages_add(&host->averages, labels_of(c->labels, beat->at), beat->metrics, new_boot ? &boot : NULL, reach_ns) != 0)
+    if (averages_add(&host->averages, labels_of(c->labels, beat->at), beat->metrics, new_boot ? &boot : NULL,
+                     reach_ns) != 0)
         *c->failed = true;
 }
 
@@ -337,7 +338,7 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
     lapse_until(host, at, c);
     struct silence *s = open_silence(host);
     if (s && s->goodbye != GOODBYE_NONE)
-        return; /* repeated */
+        return;           /* repeated */
     if (s && s->judged) { /* it was there all the time: the silence ends here, and another begins */
         s->ended = true;
         s->beat_at = at;

@@ -23,7 +23,7 @@
 
 /* A maintenance window as the operator gave it. */
 struct planned {
-    int64_t id; /* in the database */
+    int64_t id;    /* in the database */
     char *pattern; /* owned by the list it stands in */
     struct window window;
 };

@@ -105,8 +105,8 @@ static void handle_status(struct client *client, const json_t *patterns)
             json_array_append_new(hosts, status_json_host(table->hosts[id], labels));
     struct instant started = labels->parts[labels->count - 1].from;
     answer(client, json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o}}", "ok", 1, "updated",
-                             (json_int_t)labels_second(labels, o->now(o->context)), "hosts", hosts, "receiver", "name", *o->name,
-                             "started", (json_int_t)labels_second(labels, started), "statistics",
+                             (json_int_t)labels_second(labels, o->now(o->context)), "hosts", hosts, "receiver", "name",
+                             *o->name, "started", (json_int_t)labels_second(labels, started), "statistics",
                              status_json_statistics(o->receiver, o->intake, *o->dropped)));
 }
 
@@ -123,7 +123,8 @@ static struct instant instant_of_second(const struct labels *labels, struct inst
 }
 
 /* One window a pattern; without patterns, one for every host. */
-static bool start_window(struct control *control, const char *pattern, const char *reason, const json_t *until, int64_t *id)
+static bool start_window(struct control *control, const char *pattern, const char *reason, const json_t *until,
+                         int64_t *id)
 {
     const struct control_options *o = &control->options;
     struct instant now = o->now(o->context);
@@ -154,7 +155,8 @@ static void handle_start(struct client *client, const json_t *request, const jso
     const char *reason = json_string_value(json_object_get(request, "reason"));
     const json_t *until = json_object_get(request, "until");
     int64_t now = labels_second(receiver_labels(o->receiver), o->now(o->context));
-    if (json_is_integer(until) && (json_integer_value(until) <= now || json_integer_value(until) > now + INT64_C(3660) * 86400)) {
+    if (json_is_integer(until) &&
+        (json_integer_value(until) <= now || json_integer_value(until) > now + INT64_C(3660) * 86400)) {
         refuse(client, "maintenance must end in the future, and within ten years");
         return;
     }

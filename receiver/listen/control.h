@@ -25,15 +25,16 @@ struct control_options {
     struct receiver *receiver;
     struct intake *intake;
     struct keeper *keeper;
-    const char *const *name;           /* of the receiver: may change on reload */
-    const uint64_t *dropped;           /* datagrams dropped by the kernel */
+    const char *const *name; /* of the receiver: may change on reload */
+    const uint64_t *dropped; /* datagrams dropped by the kernel */
     struct instant (*now)(void *context);
     void *context;
     int64_t last_window_id;
 };
 
 /* Listens on DATA/receiver.sock (replacing a stale one: the lock is held). NULL with `error` set. */
-struct control *control_create(struct uv_loop_s *loop, const char *data, const struct control_options *options, struct error *error);
+struct control *control_create(struct uv_loop_s *loop, const char *data, const struct control_options *options,
+                               struct error *error);
 /* Closes the socket and all connections, and removes the file; the loop must run once more before control_destroy. */
 void control_close(struct control *control);
 void control_destroy(struct control *control);

@@ -264,7 +264,8 @@ static int read_boot_id(uint8_t out[BOOT_ID_LEN], struct error *error)
     if (fd >= 0)
         close(fd);
     size_t bytes = 0;
-    if (len <= 0 || sodium_hex2bin(out, BOOT_ID_LEN, text, (size_t)len, "-\n", &bytes, NULL) != 0 || bytes != BOOT_ID_LEN)
+    if (len <= 0 || sodium_hex2bin(out, BOOT_ID_LEN, text, (size_t)len, "-\n", &bytes, NULL) != 0 ||
+        bytes != BOOT_ID_LEN)
         return error_set(error, "cannot read /proc/sys/kernel/random/boot_id; is /proc mounted?");
     return 0;
 }
@@ -285,7 +286,8 @@ static int check_data(const char *data, struct error *error)
 {
     struct stat st;
     if (stat(data, &st) != 0)
-        return error_set(error, "data directory %s: %s; create it and give it to the receiver's user", data, strerror(errno));
+        return error_set(error, "data directory %s: %s; create it and give it to the receiver's user", data,
+                         strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return error_set(error, "data directory %s is not a directory", data);
     return 0;
@@ -352,8 +354,8 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     set_clock(daemon, start, boottime_ns, wall);
     struct instant now = {boottime_ns + daemon->clock_offset_ns};
     receiver_start(daemon->receiver, now, wall, start->has_run ? start->alive : INSTANT_NEVER);
-    return journal_begin_run(daemon->journal, daemon->boot_id, now, boottime_ns, labels_of(receiver_labels(daemon->receiver), now),
-                             error);
+    return journal_begin_run(daemon->journal, daemon->boot_id, now, boottime_ns,
+                             labels_of(receiver_labels(daemon->receiver), now), error);
 }
 
 static int create_services(struct daemon *daemon, int64_t last_window_id, struct error *error)
@@ -412,9 +414,10 @@ struct daemon *daemon_create(struct receiver_settings *settings, const char *con
     daemon->lock = -1;
     /* What needs root comes first; the process ends on an error, so nothing is tidied up. */
     if (uv_loop_init(&daemon->loop) != 0 || read_boot_id(daemon->boot_id, error) != 0 ||
-        check_data(daemon->settings.data, error) != 0 || create_core(daemon, error) != 0 || open_sockets(daemon, error) != 0 ||
-        privileges_drop_to_owner(daemon->settings.data, error) != 0 || open_data(daemon, error) != 0 ||
-        load(daemon, &start, error) != 0 || create_services(daemon, start.last_window_id, error) != 0)
+        check_data(daemon->settings.data, error) != 0 || create_core(daemon, error) != 0 ||
+        open_sockets(daemon, error) != 0 || privileges_drop_to_owner(daemon->settings.data, error) != 0 ||
+        open_data(daemon, error) != 0 || load(daemon, &start, error) != 0 ||
+        create_services(daemon, start.last_window_id, error) != 0)
         return NULL;
     start_handles(daemon);
     return daemon;

@@ -103,7 +103,8 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
         job->items = items;
         job->capacity = capacity;
     }
-    struct flush_item item = {.host = host->id, .changed_from = host->changed_from, .row_count = host->averages.row_count};
+    struct flush_item item = {
+        .host = host->id, .changed_from = host->changed_from, .row_count = host->averages.row_count};
     item.to = receiver_settled_to(receiver, host, now);
     memcpy(item.name, host->name, sizeof item.name);
     if (item.row_count) {
@@ -161,7 +162,8 @@ static void finish_job(struct worker_job *worker_job)
     job->done(job, job->context);
 }
 
-void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done, void *context)
+void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done,
+                      void *context)
 {
     job->job = (struct worker_job){.run = run_job, .done = finish_job};
     job->flusher = flusher;

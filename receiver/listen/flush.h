@@ -30,7 +30,8 @@ uint32_t flush_job_host(const struct flush_job *job, size_t i);
 
 typedef void flush_done(struct flush_job *job, void *context);
 /* Writes the files on the worker's thread; `done` then runs on the loop and must destroy the job. */
-void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done, void *context);
+void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done,
+                      void *context);
 
 /* Takes what was written off the host. False if it could not be written: it stays for the next turn. */
 bool flush_job_finish(struct flush_job *job, size_t i, struct host *host);

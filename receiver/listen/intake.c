@@ -98,8 +98,8 @@ static void remember(struct intake *intake, const struct host *host, const struc
     intake->known[host->id] = *keys;
 }
 
-static bool open_with_known(struct intake *intake, const struct datagram *datagram, uint8_t *payload, size_t *payload_len,
-                            struct known_keys *keys)
+static bool open_with_known(struct intake *intake, const struct datagram *datagram, uint8_t *payload,
+                            size_t *payload_len, struct known_keys *keys)
 {
     const struct host *host = host_table_find(receiver_hosts(intake->receiver), datagram->name, datagram->name_len);
     if (!host || host->id >= intake->known_count)
@@ -171,8 +171,7 @@ static size_t seal_answer(struct intake *intake, const struct datagram *question
         intake->statistics[INTAKE_CHALLENGES]++;
         break;
     case ANSWER_NONE:
-    default:
-        return 0;
+    default: return 0;
     }
     randombytes_buf(fresh, sizeof fresh);
     return datagram_seal(out, type, question->generation, question->name, question->name_len, payload, payload_len, key,
@@ -204,17 +203,10 @@ size_t intake_datagram(struct intake *intake, struct instant now, const uint8_t 
     struct datagram datagram;
     intake->statistics[INTAKE_RECEIVED]++;
     switch (datagram_parse(&datagram, bytes, len)) {
-    case DATAGRAM_OK:
-        break;
-    case DATAGRAM_BAD_LENGTH:
-        intake->statistics[INTAKE_BAD_LENGTH]++;
-        return 0;
-    case DATAGRAM_BAD_VERSION:
-        intake->statistics[INTAKE_BAD_VERSION]++;
-        return 0;
-    case DATAGRAM_BAD_HEADER:
-        intake->statistics[INTAKE_BAD_HEADER]++;
-        return 0;
+    case DATAGRAM_OK: break;
+    case DATAGRAM_BAD_LENGTH: intake->statistics[INTAKE_BAD_LENGTH]++; return 0;
+    case DATAGRAM_BAD_VERSION: intake->statistics[INTAKE_BAD_VERSION]++; return 0;
+    case DATAGRAM_BAD_HEADER: intake->statistics[INTAKE_BAD_HEADER]++; return 0;
     }
     if (datagram.type != DATAGRAM_BEAT && datagram.type != DATAGRAM_BYE) {
         intake->statistics[INTAKE_BAD_HEADER]++;

@@ -18,22 +18,22 @@
 #define INTAKE_SITE_KEYS_MAX 8
 
 /* What becomes of datagrams before the core sees them. */
-#define INTAKE_STATISTICS_TABLE(X)                                                                                     \
-    X(RECEIVED,    "received",    "datagrams received")                                                                \
-    X(BAD_LENGTH,  "bad_length",  "dropped: too short or too long")                                                    \
-    X(BAD_VERSION, "bad_version", "dropped: not ours, or of another version")                                          \
-    X(BAD_HEADER,  "bad_header",  "dropped: header makes no sense, or not for a receiver")                             \
-    X(UNKNOWN_KEY, "unknown_key", "dropped: key generation not valid, or key revoked")                                 \
-    X(BAD_SEAL,    "bad_seal",    "dropped: forged or damaged, the seal does not hold")                                \
-    X(BAD_PAYLOAD, "bad_payload", "dropped: sealed rightly, but makes no sense")                                       \
-    X(ACKS,        "acks",        "acknowledgements sent")                                                             \
-    X(CHALLENGES,  "challenges",  "challenges sent")
+#define INTAKE_STATISTICS_TABLE(X)                                                       \
+    X(RECEIVED, "received", "datagrams received")                                        \
+    X(BAD_LENGTH, "bad_length", "dropped: too short or too long")                        \
+    X(BAD_VERSION, "bad_version", "dropped: not ours, or of another version")            \
+    X(BAD_HEADER, "bad_header", "dropped: header makes no sense, or not for a receiver") \
+    X(UNKNOWN_KEY, "unknown_key", "dropped: key generation not valid, or key revoked")   \
+    X(BAD_SEAL, "bad_seal", "dropped: forged or damaged, the seal does not hold")        \
+    X(BAD_PAYLOAD, "bad_payload", "dropped: sealed rightly, but makes no sense")         \
+    X(ACKS, "acks", "acknowledgements sent")                                             \
+    X(CHALLENGES, "challenges", "challenges sent")
 
 enum intake_statistic {
 #define INTAKE_ID(id, token, meaning) INTAKE_##id,
     INTAKE_STATISTICS_TABLE(INTAKE_ID)
 #undef INTAKE_ID
-    INTAKE_STATISTIC_COUNT
+        INTAKE_STATISTIC_COUNT
 };
 
 struct revocation {

@@ -10,9 +10,9 @@
 #include "receiver/listen/flush.h"
 #include "receiver/listen/worker.h"
 
-#define COMMIT_MAX_NS NS_PER_S              /* a durable commit a second ... */
-#define COMMIT_MIN_NS (100 * NS_PER_MS)     /* ... and for hosts with short intervals others between */
-#define SHORT_INTERVAL_HOSTS_MAX 2000       /* a fleet larger than this commits once a second */
+#define COMMIT_MAX_NS NS_PER_S          /* a durable commit a second ... */
+#define COMMIT_MIN_NS (100 * NS_PER_MS) /* ... and for hosts with short intervals others between */
+#define SHORT_INTERVAL_HOSTS_MAX 2000   /* a fleet larger than this commits once a second */
 #define FLUSH_SMALL_NS (300 * NS_PER_S)
 #define FLUSH_LARGE_NS (900 * NS_PER_S)
 #define FLUSH_LARGE_HOSTS 2000
@@ -202,7 +202,8 @@ static void on_committed(struct worker_job *job)
     struct instant now = commit->batch.alive;
     if (commit->rc != 0) {
         complaint_raise(&keeper->commit_trouble, LOG_LEVEL_ERROR, now,
-                        "%s; judging goes on, and nothing new is called safe until it can be stored", commit->error.text);
+                        "%s; judging goes on, and nothing new is called safe until it can be stored",
+                        commit->error.text);
         keeper->retry = true;
         return;
     }

@@ -64,7 +64,8 @@ json_t *status_json_statistics(const struct receiver *receiver, const struct int
 #define PUT_INTAKE(id, token, meaning) json_object_set_new(json, token, json_integer((json_int_t)in[INTAKE_##id]));
     INTAKE_STATISTICS_TABLE(PUT_INTAKE)
 #undef PUT_INTAKE
-#define PUT_RECEIVER(id, token, meaning) json_object_set_new(json, token, json_integer((json_int_t)core[RECEIVER_##id]));
+#define PUT_RECEIVER(id, token, meaning) \
+    json_object_set_new(json, token, json_integer((json_int_t)core[RECEIVER_##id]));
     RECEIVER_STATISTICS_TABLE(PUT_RECEIVER)
 #undef PUT_RECEIVER
     json_object_set_new(json, "dropped", json_integer((json_int_t)dropped));

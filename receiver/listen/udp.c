@@ -36,7 +36,8 @@ static void name_socket(struct udp_socket *udp)
     socklen_t len = sizeof bound;
     char host[INET6_ADDRSTRLEN + 16] = "?", port[8] = "?";
     if (getsockname(udp->fd, (struct sockaddr *)&bound, &len) == 0)
-        (void)getnameinfo((struct sockaddr *)&bound, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+        (void)getnameinfo((struct sockaddr *)&bound, len, host, sizeof host, port, sizeof port,
+                          NI_NUMERICHOST | NI_NUMERICSERV);
     (void)snprintf(udp->name, sizeof udp->name, bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
@@ -70,7 +71,8 @@ int udp_open(struct udp_socket *udp, const char *address, struct error *error)
     freeaddrinfo(info);
     if (rc != 0)
         return error_set(error, "cannot listen on %s: %s%s", address, strerror(saved),
-                         saved == EADDRINUSE ? "; another program has the port: stop it or choose another with `listen`" : "");
+                         saved == EADDRINUSE ? "; another program has the port: stop it or choose another with `listen`"
+                                             : "");
     name_socket(udp);
     return 0;
 }
@@ -96,7 +98,8 @@ static void take_control(struct udp_socket *udp, struct msghdr *header, struct u
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
             info = (struct in_pktinfo){.ipi_spec_dst = info.ipi_spec_dst};
-            struct cmsghdr answer = {.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
+            struct cmsghdr answer = {
+                .cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
             memcpy(peer->control, &answer, sizeof answer);
             memcpy(peer->control + CMSG_LEN(0), &info, sizeof info);
             peer->control_len = CMSG_SPACE(sizeof info);

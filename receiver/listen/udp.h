@@ -33,8 +33,8 @@ struct udp_datagram {
 
 struct udp_socket {
     int fd;
-    uint32_t drops;     /* the kernel's count, as last seen */
-    char name[80]; /* ADDRESS:PORT as bound */
+    uint32_t drops; /* the kernel's count, as last seen */
+    char name[80];  /* ADDRESS:PORT as bound */
 };
 
 /* Opens and binds a socket on "ADDRESS:PORT" or "[ADDRESS]:PORT"; port 0 takes a free one. IPv6 sockets are v6-only. The kernel buffer

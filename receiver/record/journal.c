@@ -28,8 +28,9 @@ enum statement {
 static const char *const statement_sql[STATEMENT_COUNT] = {
     [PUT_FACTS] = "INSERT OR REPLACE INTO journal (position, facts) VALUES (?1, ?2)",
     /* A replay tells lines again that are stored already. */
-    [PUT_LINE] = "INSERT OR IGNORE INTO transitions (host, number, at, state, cause, earliest, latest, decided, restates) "
-                 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PUT_LINE] =
+        "INSERT OR IGNORE INTO transitions (host, number, at, state, cause, earliest, latest, decided, restates) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [PUT_HOST] = "INSERT OR IGNORE INTO hosts (id, name, first_at, position, written_to) VALUES (?1, ?2, ?3, 0, 0)",
     [PUT_CHECKPOINT] = "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4 WHERE id = ?1",
     [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered) "
@@ -86,11 +87,11 @@ static int prepare_database(struct journal *journal, struct error *error)
     if (version == 0 && run_sql(journal, "BEGIN IMMEDIATE;" SCHEMA_SQL "COMMIT;", "create the tables of", error) != 0)
         return -1;
     if (version != 0 && version != SCHEMA_VERSION)
-        return error_set(error, "%s is of version %d, this program knows version %d; use the program that made it", journal->path,
-                         version, SCHEMA_VERSION);
+        return error_set(error, "%s is of version %d, this program knows version %d; use the program that made it",
+                         journal->path, version, SCHEMA_VERSION);
     for (int i = 0; i < STATEMENT_COUNT; i++)
-        if (sqlite3_prepare_v3(journal->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &journal->statements[i], NULL) !=
-            SQLITE_OK)
+        if (sqlite3_prepare_v3(journal->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &journal->statements[i],
+                               NULL) != SQLITE_OK)
             return fail(journal, "use", error);
     return 0;
 }
@@ -111,7 +112,8 @@ struct journal *journal_open(const char *data, struct error *error)
         return NULL;
     }
     close(fd);
-    if (sqlite3_open_v2(journal->path, &journal->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(journal->path, &journal->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL) !=
+        SQLITE_OK) {
         fail(journal, "open", error);
         journal_close(journal);
         return NULL;
@@ -282,7 +284,8 @@ static int put_batch(struct journal *journal, const struct journal_batch *batch,
 int journal_commit(struct journal *journal, const struct journal_batch *batch, struct error *error)
 {
     if (batch->sync != journal->synced) {
-        if (run_sql(journal, batch->sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "use", error) != 0)
+        if (run_sql(journal, batch->sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "use", error) !=
+            0)
             return -1;
         journal->synced = batch->sync;
     }
@@ -295,8 +298,8 @@ int journal_commit(struct journal *journal, const struct journal_batch *batch, s
     return 0;
 }
 
-int journal_begin_run(struct journal *journal, const uint8_t boot_id[BOOT_ID_LEN], struct instant now, int64_t boottime_ns,
-                      struct wall label, struct error *error)
+int journal_begin_run(struct journal *journal, const uint8_t boot_id[BOOT_ID_LEN], struct instant now,
+                      int64_t boottime_ns, struct wall label, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(journal->db,
@@ -332,8 +335,8 @@ static int read_rows(struct journal *journal, const char *sql, row_reader *read,
         if (read(stmt, context) != 0) {
             int64_t row = sqlite3_column_int64(stmt, 0);
             sqlite3_finalize(stmt);
-            return error_set(error, "%s is damaged: row %lld of \"%s\" makes no sense; restore it from a copy", journal->path,
-                             (long long)row, sql);
+            return error_set(error, "%s is damaged: row %lld of \"%s\" makes no sense; restore it from a copy",
+                             journal->path, (long long)row, sql);
         }
     }
     sqlite3_finalize(stmt);

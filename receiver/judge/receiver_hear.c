@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receiver_hear.c - what an opened datagram makes of the receiver: challenged, dropped, or accepted as a fact and acknowledged
+ * (PROTOCOL.md section 4). Nothing is changed before the proof holds. */
+#include <string.h>
+
+#include "receiver/judge/receiver_internal.h"
+
+/* Takes on a host that has just proven itself. NULL: no room. */
+static struct host *create_host(struct receiver *receiver, const char *name, size_t name_len)
+{
+    struct receiver_output *out = &receiver->output;
+    void *created = out->created;
+    if (receiver->hosts.count >= receiver->options.host_count_max ||
+        !receiver_grow(&created, &out->created_capacity, out->created_count, sizeof *out->created))
+        return NULL;
+    out->created = created;
+    struct host *host = receiver_take_on(receiver, receiver->hosts.count + 1, name, name_len);
+    if (!host)
+        return NULL;
+    host->position = receiver->last_fact;
+    out->created[out->created_count++] = host->id;
+    return host;
+}
+
+static struct receiver_answer challenge(struct receiver *receiver, const struct host *host, const char *name,
+                                        size_t name_len, uint64_t session, uint64_t counter)
+{
+    struct receiver_answer answer = {.type = ANSWER_CHALLENGE};
+    answer.challenge.session = session;
+    answer.challenge.counter = counter;
+    proof_challenge(answer.challenge.value, receiver->options.secret, name, name_len, session,
+                    host ? host->sessions_proven : 0);
+    receiver->statistics[RECEIVER_CHALLENGED]++;
+    return answer;
+}
+
+/* Counts a beat at its arrival minus its age, but does not trust an age beyond half an interval. */
+static struct instant due_instant(const struct host *host, struct instant now, uint32_t age_ms, uint32_t announced_ms,
+                                  bool kept)
+{
+    int64_t age_ns = (int64_t)age_ms * NS_PER_MS;
+    int64_t interval_ns = expectation_interval_ns(&host->expectation);
+    if (interval_ns == 0)
+        interval_ns = (int64_t)announced_ms * NS_PER_MS;
+    if (!kept && age_ns > interval_ns / 2)
+        age_ns = interval_ns / 2;
+    return instant_add(now, -age_ns);
+}
+
+static void fill_beat(struct fact_beat *out, const struct host *host, struct instant now, const struct beat *beat)
+{
+    uint32_t announced_ms = beat->interval_ms;
+    if (announced_ms > 0 && announced_ms < EXPECTATION_ANNOUNCED_MIN_NS / NS_PER_MS)
+        announced_ms = EXPECTATION_ANNOUNCED_MIN_NS / NS_PER_MS;
+    if (announced_ms > EXPECTATION_ANNOUNCED_MAX_NS / NS_PER_MS)
+        announced_ms = EXPECTATION_ANNOUNCED_MAX_NS / NS_PER_MS;
+    out->kept = beat->flags & BEAT_FLAG_KEPT;
+    out->at = due_instant(host, now, beat->age_ms, announced_ms, out->kept);
+    out->same_run = host->heard && beat->session == host->expectation.session &&
+                    beat->agent_start == host->agent_start &&
+                    memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0;
+    out->session = beat->session;
+    memcpy(out->boot_id, beat->boot_id, sizeof out->boot_id);
+    out->agent_start = beat->agent_start;
+    out->previous_end = beat->previous_end;
+    out->interval_ms = announced_ms;
+    out->number = beat->number;
+    out->oldest_kept = beat->oldest_kept < beat->number ? beat->oldest_kept : beat->number;
+    /* No kernel has run for longer than a century: what claims so says nothing. */
+    uint64_t century_ms = UINT64_C(100) * 366 * 24 * 3600 * 1000;
+    out->uptime_ms = beat->uptime_ms < century_ms ? beat->uptime_ms : century_ms;
+    out->run_ms = beat->run_ms < century_ms ? beat->run_ms : century_ms;
+    memcpy(out->metrics, beat->metrics, sizeof out->metrics);
+    fact_round_metrics(out->metrics);
+}
+
+static void accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
+{
+    struct fact fact = {.type = FACT_BEAT, .now = now, .host = host->id};
+    fill_beat(&fact.beat, host, now, beat);
+    if (verdict_is_known(host, &fact.beat)) {
+        receiver->statistics[RECEIVER_KNOWN]++;
+        return;
+    }
+    struct receiver_output *out = &receiver->output;
+    void *heard = out->heard;
+    if (!receiver_grow(&heard, &out->heard_capacity, out->heard_count, sizeof *out->heard)) {
+        receiver->failed = true;
+        return;
+    }
+    out->heard = heard;
+    out->heard[out->heard_count++] = (struct heard_beat){host->id, beat->number, beat->agent_start};
+    receiver_note(receiver, &fact);
+    receiver->statistics[RECEIVER_BEATS]++;
+}
+
+struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name,
+                                          size_t name_len, const struct beat *beat)
+{
+    struct host *host = host_table_find(&receiver->hosts, name, name_len);
+    switch (proof_check(host, receiver->options.secret, name, name_len, beat->session, beat->counter, beat->echo)) {
+    case PROOF_REPEATED:
+        receiver->statistics[RECEIVER_REPEATED]++;
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
+    case PROOF_NEEDED: return challenge(receiver, host, name, name_len, beat->session, beat->counter);
+    case PROOF_NEW:
+        if (!host && !(host = create_host(receiver, name, name_len))) {
+            receiver->statistics[RECEIVER_NO_ROOM]++;
+            return (struct receiver_answer){.type = ANSWER_NONE};
+        }
+        proof_install(host, beat->session, beat->counter);
+        receiver->statistics[RECEIVER_PROVEN]++;
+        break;
+    case PROOF_FRESH: break;
+    }
+    accept_beat(receiver, host, now, beat);
+    struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
+    uint32_t safe = beat->agent_start == host->agent_start ? numbers_safe(&host->numbers, beat->oldest_kept) : 0;
+    answer.ack = (struct ack){beat->session, beat->counter, safe};
+    return answer;
+}
+
+struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct instant now, const char *name,
+                                         size_t name_len, const struct bye *bye)
+{
+    struct host *host = host_table_find(&receiver->hosts, name, name_len);
+    struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
+    answer.ack = (struct ack){bye->session, bye->counter, 0};
+    switch (proof_check(host, receiver->options.secret, name, name_len, bye->session, bye->counter, bye->echo)) {
+    case PROOF_REPEATED:
+        receiver->statistics[RECEIVER_REPEATED]++;
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
+    case PROOF_NEEDED: return challenge(receiver, host, name, name_len, bye->session, bye->counter);
+    case PROOF_NEW:
+        if (!host)
+            return answer; /* never heard: nothing to take leave of */
+        proof_install(host, bye->session, bye->counter);
+        receiver->statistics[RECEIVER_PROVEN]++;
+        break;
+    case PROOF_FRESH: break;
+    }
+    struct fact fact = {.type = FACT_BYE, .now = now, .host = host->id};
+    fact.bye = (struct fact_bye){due_instant(host, now, bye->age_ms, 0, false), bye->agent_start, bye->reason};
+    receiver_note(receiver, &fact);
+    receiver->statistics[RECEIVER_BYES]++;
+    return answer;
+}

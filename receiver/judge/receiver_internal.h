@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receiver_internal.h - what receiver.c (facts, judging, storing) and receiver_hear.c (datagrams) share. For these two only. */
+#ifndef RECEIVER_JUDGE_RECEIVER_INTERNAL_H
+#define RECEIVER_JUDGE_RECEIVER_INTERNAL_H
+
+#include "receiver/judge/deadlines.h"
+#include "receiver/judge/fact.h"
+#include "receiver/judge/receiver.h"
+
+struct receiver {
+    struct receiver_options options;
+    struct host_table hosts;
+    struct deadlines deadlines;
+    struct labels labels;
+    struct absence absences[SILENCE_ABSENCES_MAX]; /* the latest, in order */
+    size_t absence_count;
+    struct instant absences_from; /* whatever ended before this is forgotten */
+    struct planned *planned;      /* every maintenance window that may still matter */
+    size_t planned_count, planned_capacity;
+    struct instant drops_at;
+    uint64_t last_fact;
+    struct instant last_fact_at; /* within the facts of the output: times are stored as differences */
+    struct receiver_output output;
+    uint64_t statistics[RECEIVER_STATISTIC_COUNT];
+    bool failed;
+};
+
+/* Makes room for one more element in a growing array. False: out of memory. */
+bool receiver_grow(void **array, size_t *capacity, size_t count, size_t size);
+/* Adds a host to the table. NULL: out of memory. */
+struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len);
+/* Writes a fact to the output and applies it. */
+void receiver_note(struct receiver *receiver, struct fact *fact);
+
+#endif
