@@ -117,7 +117,6 @@ void host_visit(struct codec *codec, struct host *host)
     codec_i64(codec, &host->deadline[1].ns);
     codec_u8(codec, &host->moves);
     visit_bool(codec, &host->restarted);
-    codec_i64(codec, &host->drops_seen.ns);
     visit_silence(codec, host);
     host->state = (enum state)visit_enum(codec, host->state, STATE_COUNT);
     host->cause = (enum cause)visit_enum(codec, host->cause, CAUSE_COUNT);

@@ -62,7 +62,6 @@ struct host {
     struct instant deadline[2];     /* of expectation 1 and 2, moved by what the receiver missed */
     uint8_t moves;                  /* by stalls and drops, at most two in one silence */
     bool restarted;                 /* the receiver restarted in this silence */
-    struct instant drops_seen;      /* drops up to here are in the deadlines */
     struct silence_record *silence; /* owned; NULL while all is well */
     enum state state;               /* as of the log, never LATE */
     enum cause cause;

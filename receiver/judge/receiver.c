@@ -61,7 +61,6 @@ static struct verdict_context context_at(struct receiver *receiver, struct insta
         .absences_from = receiver->absences_from,
         .planned = receiver->planned,
         .planned_count = receiver->planned_count,
-        .drops_at = receiver->drops_at,
         .planned_limit_ns = receiver->options.planned_limit_ns,
         .conservative = receiver->options.conservative,
         .lines = &receiver->output.lines,
@@ -107,6 +106,13 @@ static void step_refresh(struct host *host, const struct absence *absence, const
 {
     (void)absence;
     verdict_refresh(host, context);
+}
+
+static void step_drops(struct host *host, const struct absence *absence, const struct verdict_context *context)
+{
+    (void)absence;
+    (void)context;
+    verdict_drops(host);
 }
 
 /* Steps every host whose checkpoint does not contain fact `number` yet. */

@@ -104,7 +104,7 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
 void receiver_judge(struct receiver *receiver, struct instant now);
 /* The loop did not run in [from, to); what had arrived meanwhile is handed in already. */
 void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to);
-/* The kernel dropped datagrams of ours before `now`. */
+/* The kernel dropped datagrams of ours before `now`. Looks at every host: at most once a second, please. */
 void receiver_dropped(struct receiver *receiver, struct instant now);
 /* When receiver_judge is to be called next. */
 struct instant receiver_due(const struct receiver *receiver);

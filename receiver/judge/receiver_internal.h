@@ -17,7 +17,6 @@ struct receiver {
     struct instant absences_from; /* whatever ended before this is forgotten */
     struct planned *planned;      /* every maintenance window that may still matter */
     size_t planned_count, planned_capacity;
-    struct instant drops_at;
     uint64_t last_fact;
     struct instant last_fact_at; /* within the facts of the output: times are stored as differences */
     struct receiver_output output;

@@ -357,13 +357,9 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
     tell(host, c);
 }
 
-/* Datagrams that the kernel dropped may have been this host's: it gets a margin more, twice at most. */
-static void allow_for_drops(struct host *host, const struct verdict_context *c)
+void verdict_drops(struct host *host)
 {
-    if (!instant_before(host->expectation.last, c->drops_at) || host->drops_seen.ns == c->drops_at.ns)
-        return;
-    host->drops_seen = c->drops_at;
-    if (host->moves >= MOVES_MAX)
+    if (!host->heard || host->moves >= MOVES_MAX)
         return;
     host->moves++;
     int64_t margin_ns = expectation_margin_ns(&host->expectation);
@@ -375,7 +371,6 @@ void verdict_judge(struct host *host, const struct verdict_context *c)
 {
     if (!host->heard || instant_before(c->now, verdict_due(host)))
         return;
-    allow_for_drops(host, c);
     lapse_until(host, c->now, c);
     if (open_silence(host))
         tell(host, c);

@@ -42,7 +42,6 @@ struct verdict_context {
     struct instant absences_from; /* earlier ones are forgotten: spans before this stay as told */
     const struct planned *planned;
     size_t planned_count;
-    struct instant drops_at; /* the kernel last dropped datagrams; 0: never */
     int64_t planned_limit_ns;
     bool conservative;
     struct line_list *lines; /* out */
@@ -58,6 +57,8 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
 void verdict_judge(struct host *host, const struct verdict_context *context);
 /* Takes note of an absence that has just ended (it is already in the context). */
 void verdict_absence(struct host *host, const struct absence *absence, const struct verdict_context *context);
+/* The kernel dropped datagrams, which may have been this host's: it gets a margin more, twice in one silence at most. */
+void verdict_drops(struct host *host);
 /* Something outside the host has changed (a maintenance window). */
 void verdict_refresh(struct host *host, const struct verdict_context *context);
 

@@ -57,6 +57,7 @@ struct daemon {
     int64_t clock_offset_ns; /* instant = CLOCK_BOOTTIME + this */
     struct instant woke_at;
     uint64_t dropped, dropped_told;
+    struct instant dropped_at; /* when the core was last told */
     size_t lines_logged; /* of the core's present output */
     int64_t watchdog_ns;
     struct instant watchdog_at;
@@ -149,8 +150,9 @@ static void turn(struct daemon *daemon)
         drained = drain(daemon, &daemon->listeners[i].udp, now) && drained;
     notice_stall(daemon, now);
     daemon->woke_at = now;
-    if (daemon->dropped != daemon->dropped_told) {
+    if (daemon->dropped != daemon->dropped_told && instant_since(now, daemon->dropped_at) >= NS_PER_S) {
         daemon->dropped_told = daemon->dropped;
+        daemon->dropped_at = now;
         receiver_dropped(daemon->receiver, now);
     }
     if (drained)
