@@ -154,7 +154,7 @@ static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
         add_absence(receiver, &absence);
         step_all(receiver, fact->now, number, &absence, verdict_absence);
         return;
-    case FACT_DROPS: receiver->drops_at = fact->now; return;
+    case FACT_DROPS: step_all(receiver, fact->now, number, NULL, step_drops); return;
     case FACT_WINDOWS: step_all(receiver, fact->now, number, NULL, step_refresh); return;
     }
 }
