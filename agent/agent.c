@@ -18,6 +18,9 @@
 /* Two receivers that take turns behind one address would challenge each other's values for ever. */
 #define CHALLENGES_ANSWERED_MAX 8
 
+/* Half a minute of trying often is enough: with an interval of an hour, T/8 would be a thousand datagrams a beat. */
+#define BURST_MAX_NS (30 * NS_PER_S)
+
 #define RETRY_MIN_NS (200 * NS_PER_MS)
 #define RETRY_MAX_NS NS_PER_S
 
@@ -113,7 +116,7 @@ static int64_t next_retry_age(const struct agent_core *core, bool burst, int64_t
             next = factor * retry;
     if (burst) {
         int64_t in_burst = (age_ns / (retry / 2) + 1) * (retry / 2);
-        if (in_burst <= interval / 8 && in_burst < next)
+        if (in_burst <= interval / 8 && in_burst <= BURST_MAX_NS && in_burst < next)
             next = in_burst;
     }
     return next;
