@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* agent_settings.h - what may stand in twobeat-agent.conf, as values of the right type.
+/* agent_settings.h - what may stand in agent.conf, as values of the right type.
  *
  *     receivers = {"recv1.example.net:2004", "recv2.example.net"}
  *     key_file = "/etc/twobeat/host.key"

@@ -12,7 +12,7 @@
 #include "common/key_file.h"
 #include "common/log.h"
 
-#define CONFIG_DEFAULT "/etc/twobeat/twobeat-agent.conf"
+#define CONFIG_DEFAULT "/etc/twobeat/agent.conf"
 #define EXIT_USAGE 2
 
 static const char help[] = "usage: twobeat-agent [-c FILE] [-t] [-v]\n"

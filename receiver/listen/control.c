@@ -348,6 +348,11 @@ static void on_connection(uv_stream_t *server, int status)
         close_client(client);
 }
 
+static void on_refused_closed(uv_handle_t *handle)
+{
+    control_destroy(handle->data);
+}
+
 struct control *control_create(struct uv_loop_s *loop, const char *data, const struct control_options *options,
                                struct error *error)
 {
@@ -369,7 +374,8 @@ struct control *control_create(struct uv_loop_s *loop, const char *data, const s
         rc = uv_listen((uv_stream_t *)&control->pipe, BACKLOG, on_connection);
     if (rc != 0) {
         error_set(error, "cannot listen on %s: %s", control->path, uv_strerror(rc));
-        return NULL; /* the process ends: nothing to tidy up */
+        uv_close((uv_handle_t *)&control->pipe, on_refused_closed);
+        return NULL;
     }
     return control;
 }

@@ -58,7 +58,7 @@ struct daemon {
     struct instant woke_at;
     uint64_t dropped, dropped_told;
     struct instant dropped_at; /* when the core was last told */
-    size_t lines_logged; /* of the core's present output */
+    size_t lines_logged;       /* of the core's present output */
     int64_t watchdog_ns;
     struct instant watchdog_at;
     int status;
@@ -402,11 +402,56 @@ static void start_handles(struct daemon *daemon)
     }
 }
 
+static void close_handle(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* Also of a daemon that was only half made. */
+void daemon_destroy(struct daemon *daemon)
+{
+    if (!daemon)
+        return;
+    if (daemon->control)
+        control_close(daemon->control);
+    if (daemon->keeper)
+        keeper_stop(daemon->keeper, now_of(daemon));
+    uv_walk(&daemon->loop, close_handle, NULL);
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&daemon->loop);
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        udp_close(&daemon->listeners[i].udp);
+    control_destroy(daemon->control);
+    keeper_destroy(daemon->keeper);
+    journal_close(daemon->journal);
+    intake_destroy(daemon->intake);
+    receiver_destroy(daemon->receiver);
+    receiver_settings_clear(&daemon->settings);
+    if (daemon->lock >= 0)
+        close(daemon->lock);
+    free(daemon);
+}
+
+/* What needs root comes first. */
+static int set_up(struct daemon *daemon, struct error *error)
+{
+    struct journal_start start;
+    const char *data = daemon->settings.data;
+    if (read_boot_id(daemon->boot_id, error) != 0 || check_data(data, error) != 0 || create_core(daemon, error) != 0 ||
+        open_sockets(daemon, error) != 0 || privileges_drop_to_owner(data, error) != 0 ||
+        open_data(daemon, error) != 0 || load(daemon, &start, error) != 0)
+        return -1;
+    return create_services(daemon, start.last_window_id, error);
+}
+
 struct daemon *daemon_create(struct receiver_settings *settings, const char *config, struct error *error)
 {
     struct daemon *daemon = calloc(1, sizeof *daemon);
-    struct journal_start start;
-    if (!daemon) {
+    if (!daemon || uv_loop_init(&daemon->loop) != 0) {
+        free(daemon);
+        receiver_settings_clear(settings);
         error_set(error, "out of memory");
         return NULL;
     }
@@ -414,13 +459,10 @@ struct daemon *daemon_create(struct receiver_settings *settings, const char *con
     memset(settings, 0, sizeof *settings);
     daemon->config = config;
     daemon->lock = -1;
-    /* What needs root comes first; the process ends on an error, so nothing is tidied up. */
-    if (uv_loop_init(&daemon->loop) != 0 || read_boot_id(daemon->boot_id, error) != 0 ||
-        check_data(daemon->settings.data, error) != 0 || create_core(daemon, error) != 0 ||
-        open_sockets(daemon, error) != 0 || privileges_drop_to_owner(daemon->settings.data, error) != 0 ||
-        open_data(daemon, error) != 0 || load(daemon, &start, error) != 0 ||
-        create_services(daemon, start.last_window_id, error) != 0)
+    if (set_up(daemon, error) != 0) {
+        daemon_destroy(daemon);
         return NULL;
+    }
     start_handles(daemon);
     return daemon;
 }
@@ -436,32 +478,6 @@ int daemon_run(struct daemon *daemon)
     daemon->watchdog_ns = sd_notify_watchdog_ns();
     sd_notify_send("READY=1");
     (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
-    control_close(daemon->control);
-    keeper_stop(daemon->keeper, now_of(daemon));
-    log_line(LOG_LEVEL_INFO, "stopped");
+    log_line(LOG_LEVEL_INFO, "stopping");
     return daemon->status;
-}
-
-static void close_handle(uv_handle_t *handle, void *context)
-{
-    (void)context;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
-void daemon_destroy(struct daemon *daemon)
-{
-    uv_walk(&daemon->loop, close_handle, NULL);
-    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&daemon->loop);
-    for (size_t i = 0; i < daemon->listener_count; i++)
-        udp_close(&daemon->listeners[i].udp);
-    control_destroy(daemon->control);
-    keeper_destroy(daemon->keeper);
-    journal_close(daemon->journal);
-    intake_destroy(daemon->intake);
-    receiver_destroy(daemon->receiver);
-    receiver_settings_clear(&daemon->settings);
-    close(daemon->lock);
-    free(daemon);
 }

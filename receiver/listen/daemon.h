@@ -13,6 +13,7 @@ struct daemon;
 struct daemon *daemon_create(struct receiver_settings *settings, const char *config, struct error *error);
 /* Serves until SIGTERM or SIGINT. Returns the exit status. */
 int daemon_run(struct daemon *daemon);
+/* Stores what is left, notes the clean stop in the record, and closes everything. */
 void daemon_destroy(struct daemon *daemon);
 
 /* Reads the site keys that the settings name into `keys`, and the rest of what intake needs. */

@@ -119,9 +119,16 @@ struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, 
         free(keeper);
         return NULL;
     }
-    if (worker_start(&keeper->journal_worker, loop) != 0 || worker_start(&keeper->rrd_worker, loop) != 0) {
+    if (worker_start(&keeper->journal_worker, loop) != 0) {
         error_set(error, "cannot start a thread");
-        return NULL; /* the process ends: nothing to tidy up */
+        keeper_destroy(keeper);
+        return NULL;
+    }
+    if (worker_start(&keeper->rrd_worker, loop) != 0) {
+        error_set(error, "cannot start a thread");
+        worker_stop(&keeper->journal_worker);
+        keeper_destroy(keeper);
+        return NULL;
     }
     return keeper;
 }
