@@ -72,6 +72,7 @@ struct host {
     uint64_t position; /* number of the last fact that the checkpoint in the database contains */
     struct averages averages;
     int64_t settled_to;   /* the watermark last handed out: never goes back */
+    bool in_flush;        /* the RRD thread is at its files */
     int64_t written_to;   /* state.rrd holds the record up to this second; 0: nothing */
     int64_t changed_from; /* earliest second at which the log changed since then; INT64_MAX: nowhere */
 };

@@ -82,18 +82,10 @@ void flush_job_destroy(struct flush_job *job)
     free(job);
 }
 
-static bool has_host(const struct flush_job *job, uint32_t host)
-{
-    for (size_t i = 0; i < job->count; i++)
-        if (job->items[i].host == host)
-            return true;
-    return false;
-}
-
 void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, struct instant now)
 {
     job->now = now;
-    if (!host || !host->heard || has_host(job, host->id))
+    if (!host || !host->heard || host->in_flush)
         return;
     if (job->count == job->capacity) {
         size_t capacity = job->capacity ? job->capacity * 2 : 16;
@@ -114,6 +106,7 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
         memcpy(item.rows, host->averages.rows, item.row_count * sizeof *item.rows);
     }
     host->changed_from = INT64_MAX;
+    host->in_flush = true;
     job->items[job->count++] = item;
 }
 
@@ -175,6 +168,7 @@ void flush_job_submit(struct flush_job *job, struct worker *worker, struct flush
 bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
 {
     const struct flush_item *item = &job->items[i];
+    host->in_flush = false;
     if (!item->written) {
         if (item->changed_from < host->changed_from)
             host->changed_from = item->changed_from;

@@ -235,28 +235,27 @@ static void run_commit(struct worker_job *job)
 
 /* ---- cutting a batch ---- */
 
-static int64_t first_line_at(const struct line_list *lines, uint32_t host, int64_t otherwise)
-{
-    for (size_t i = 0; i < lines->count; i++)
-        if (lines->lines[i].host == host && lines->lines[i].number == 1)
-            return lines->lines[i].at;
-    return otherwise;
-}
-
+/* The names and first heartbeats of new hosts. Their ids are consecutive, and each has a first line. */
 static bool name_created(struct keeper *keeper, struct journal_batch *batch)
 {
     const struct host_table *table = receiver_hosts(keeper->receiver);
-    size_t count = batch->output.created_count;
+    const struct receiver_output *output = &batch->output;
+    size_t count = output->created_count;
     if (count == 0)
         return true;
     batch->hosts = calloc(count, sizeof *batch->hosts);
     if (!batch->hosts)
         return false;
     for (size_t i = 0; i < count; i++) {
-        const struct host *host = table->hosts[batch->output.created[i]];
+        const struct host *host = table->hosts[output->created[i]];
         batch->hosts[i].id = host->id;
         memcpy(batch->hosts[i].name, host->name, sizeof batch->hosts[i].name);
-        batch->hosts[i].first_at = first_line_at(&batch->output.lines, host->id, host->since);
+        batch->hosts[i].first_at = host->since;
+    }
+    for (size_t i = 0; i < output->lines.count; i++) {
+        const struct transition *line = &output->lines.lines[i];
+        if (line->number == 1 && line->host >= output->created[0] && line->host - output->created[0] < count)
+            batch->hosts[line->host - output->created[0]].first_at = line->at;
     }
     batch->host_count = count;
     return true;

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import random
 import re
 import shutil
@@ -31,6 +32,7 @@ TWOBEAT = BUILD / "receiver" / "twobeat"
 RECEIVER = BUILD / "receiver" / "twobeat-receiver"
 AGENT = BUILD / "agent" / "twobeat-agent"
 SEED = int(os.environ.get("TWOBEAT_SEED", time.time_ns() % 1000000))
+NOBODY = pwd.getpwnam("nobody")
 START_S = 20  # a daemon with sanitizers on a busy machine
 COMMAND_S = 60
 
@@ -78,10 +80,17 @@ def quoted(value):
     return str(value) if isinstance(value, int) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def own(path):
+    """Daemons that are started as root become the owner of their folder, or nobody: here it is nobody from the start."""
+    if os.geteuid() == 0:
+        os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+    return path
+
+
 def write_private(path, text):
     path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
-    return path
+    return own(path)
 
 
 def write_config(path, settings):
@@ -168,6 +177,7 @@ class Receiver(Daemon):
         self.world, self.name = world, name
         self.data = folder / "data"
         self.data.mkdir(mode=0o750)
+        own(self.data)
         self.settings = dict({"name": name, "listen": listen, "data": self.data, "site_key_file": [world.site_key_path]}, **settings)
         super().__init__(folder, RECEIVER, folder / "receiver.conf")
         self.write_settings()
@@ -261,6 +271,7 @@ class Agent(Daemon):
         self.world, self.name = world, name
         self.state_dir = folder / "state"
         self.state_dir.mkdir()
+        own(self.state_dir)
         key = world.key(name)
         addresses = [f"[{r[0]}]:{r[1]}" if ":" in r[0] else f"{r[0]}:{r[1]}"
                      for r in (getattr(r, "address", r) for r in receivers)]
