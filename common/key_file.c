@@ -104,9 +104,10 @@ static int write_all(int fd, const char *path, const char *text, size_t len, str
 static int sync_parent(const char *path, struct error *error)
 {
     char copy[PATH_MAX];
-    if (strlen(path) >= sizeof copy)
+    size_t len = strlen(path);
+    if (len >= sizeof copy)
         return error_set(error, "%s: the path is too long", path);
-    strcpy(copy, path);
+    memcpy(copy, path, len + 1);
     int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return 0; /* a directory that may be written but not read: nothing more can be done */

@@ -150,7 +150,7 @@ static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
         return;
     case FACT_JUDGED: judge_due(receiver, fact->now); return;
     case FACT_ABSENCE:
-        absence = (struct absence){fact->absence.from, fact->absence.to, fact->absence.cause};
+        absence = (struct absence){fact->absence.from, fact->absence.to, fact->absence.cause, number};
         add_absence(receiver, &absence);
         step_all(receiver, fact->now, number, &absence, verdict_absence);
         return;
@@ -284,7 +284,8 @@ static void note_absence(struct receiver *receiver, const struct absence *absenc
         return;
     }
     out->absences = absences;
-    out->absences[out->absence_count++] = *absence;
+    out->absences[out->absence_count] = *absence;
+    out->absences[out->absence_count++].fact = receiver->last_fact + 1;
     struct fact fact = {.type = FACT_ABSENCE, .now = absence->to};
     fact.absence = (struct fact_absence){absence->from, absence->to, absence->cause};
     receiver_note(receiver, &fact);
@@ -298,7 +299,7 @@ void receiver_start(struct receiver *receiver, struct instant now, struct wall w
     labels_begin(&receiver->labels, now, wall);
     if (!instant_before(off_from, now))
         return;
-    struct absence absence = {off_from, now, CAUSE_RECEIVER_OFF};
+    struct absence absence = {.from = off_from, .to = now, .cause = CAUSE_RECEIVER_OFF};
     note_absence(receiver, &absence);
 }
 
@@ -323,7 +324,7 @@ void receiver_judge(struct receiver *receiver, struct instant now)
 
 void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to)
 {
-    struct absence absence = {from, to, CAUSE_RECEIVER_OVERLOADED};
+    struct absence absence = {.from = from, .to = to, .cause = CAUSE_RECEIVER_OVERLOADED};
     note_absence(receiver, &absence);
 }
 

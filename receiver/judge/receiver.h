@@ -20,6 +20,9 @@
 
 struct receiver;
 
+/* One more than is kept, so that the core knows from when on its knowledge is complete. */
+#define RECEIVER_ABSENCES_LOADED (SILENCE_ABSENCES_MAX + 1)
+
 struct receiver_options {
     uint8_t secret[PROOF_SECRET_LEN]; /* fresh random bytes of this process */
     int64_t planned_limit_ns;
@@ -82,6 +85,7 @@ void receiver_set_options(struct receiver *receiver, int64_t planned_limit_ns, b
 
 /* --- loading what was stored, in this order, before anything else; each returns 0, or -1 (out of memory, or nonsense) --- */
 int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall);
+/* The latest RECEIVER_ABSENCES_LOADED of those whose fact is not replayed: what a fact tells is not to be known before it. */
 int receiver_load_absence(struct receiver *receiver, const struct absence *absence);
 int receiver_load_window(struct receiver *receiver, int64_t id, const char *pattern, struct window window);
 /* `checkpoint` may be NULL; it contains the facts up to number `position`. */

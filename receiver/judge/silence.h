@@ -26,6 +26,7 @@
 struct absence {
     struct instant from, to;
     enum cause cause;
+    uint64_t fact; /* number of the fact that told of it, for the one who stores it; 0 where that does not matter */
 };
 
 /* A planned time, for this host. `to` is INSTANT_NEVER while nobody has ended it. */

@@ -7,7 +7,6 @@
 #include "receiver/listen/daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 #include "common/privileges.h"
 #include "common/sd_notify.h"
 #include "receiver/listen/control.h"
+#include "receiver/listen/judging_clock.h"
 #include "receiver/listen/keeper.h"
 #include "receiver/listen/udp.h"
 #include "receiver/record/record_lock.h"
@@ -65,16 +65,9 @@ struct daemon {
     struct udp_datagram in[UDP_BATCH], out[UDP_BATCH];
 };
 
-static int64_t read_clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
-}
-
 static struct instant now_of(const struct daemon *daemon)
 {
-    return (struct instant){read_clock_ns(CLOCK_BOOTTIME) + daemon->clock_offset_ns};
+    return (struct instant){judging_clock_read_ns(CLOCK_BOOTTIME) + daemon->clock_offset_ns};
 }
 
 static struct instant control_now(void *context)
@@ -258,20 +251,6 @@ static void on_signal(uv_signal_t *signal, int number)
 
 /* ---- starting ---- */
 
-static int read_boot_id(uint8_t out[BOOT_ID_LEN], struct error *error)
-{
-    char text[64] = "";
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    size_t bytes = 0;
-    if (len <= 0 || sodium_hex2bin(out, BOOT_ID_LEN, text, (size_t)len, "-\n", &bytes, NULL) != 0 ||
-        bytes != BOOT_ID_LEN)
-        return error_set(error, "cannot read /proc/sys/kernel/random/boot_id; is /proc mounted?");
-    return 0;
-}
-
 static int open_sockets(struct daemon *daemon, struct error *error)
 {
     for (size_t i = 0; i < daemon->settings.listen_count; i++) {
@@ -317,20 +296,6 @@ static int open_data(struct daemon *daemon, struct error *error)
     return rc;
 }
 
-/* Where the judging clock stands: it goes on from the run before, by CLOCK_BOOTTIME if this is still the same boot, else by the
- * wall clock, and never back. */
-static void set_clock(struct daemon *daemon, const struct journal_start *start, int64_t boottime_ns, struct wall wall)
-{
-    int64_t now_ns = wall.ns;
-    if (start->has_run && memcmp(start->boot_id, daemon->boot_id, BOOT_ID_LEN) == 0)
-        now_ns = start->started_ns + (boottime_ns - start->boottime_ns);
-    else if (start->has_run)
-        now_ns = start->alive.ns + (wall.ns > start->alive_wall.ns ? wall.ns - start->alive_wall.ns : 0);
-    if (start->has_run && now_ns < start->alive.ns)
-        now_ns = start->alive.ns;
-    daemon->clock_offset_ns = now_ns - boottime_ns;
-}
-
 static int create_core(struct daemon *daemon, struct error *error)
 {
     struct receiver_options options = {.planned_limit_ns = daemon->settings.planned_limit_ns,
@@ -351,10 +316,10 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     daemon->journal = journal_open(daemon->settings.data, error);
     if (!daemon->journal || journal_load(daemon->journal, daemon->receiver, start, error) != 0)
         return -1;
-    int64_t boottime_ns = read_clock_ns(CLOCK_BOOTTIME);
-    struct wall wall = {read_clock_ns(CLOCK_REALTIME)};
-    set_clock(daemon, start, boottime_ns, wall);
-    struct instant now = {boottime_ns + daemon->clock_offset_ns};
+    int64_t boottime_ns = judging_clock_read_ns(CLOCK_BOOTTIME);
+    struct wall wall = {judging_clock_read_ns(CLOCK_REALTIME)};
+    struct instant now = judging_clock_continue(start, daemon->boot_id, boottime_ns, wall);
+    daemon->clock_offset_ns = now.ns - boottime_ns;
     receiver_start(daemon->receiver, now, wall, start->has_run ? start->alive : INSTANT_NEVER);
     return journal_begin_run(daemon->journal, daemon->boot_id, now, boottime_ns,
                              labels_of(receiver_labels(daemon->receiver), now), error);
@@ -439,9 +404,9 @@ static int set_up(struct daemon *daemon, struct error *error)
 {
     struct journal_start start;
     const char *data = daemon->settings.data;
-    if (read_boot_id(daemon->boot_id, error) != 0 || check_data(data, error) != 0 || create_core(daemon, error) != 0 ||
-        open_sockets(daemon, error) != 0 || privileges_drop_to_owner(data, error) != 0 ||
-        open_data(daemon, error) != 0 || load(daemon, &start, error) != 0)
+    if (judging_clock_read_boot_id(daemon->boot_id, error) != 0 || check_data(data, error) != 0 ||
+        create_core(daemon, error) != 0 || open_sockets(daemon, error) != 0 ||
+        privileges_drop_to_owner(data, error) != 0 || open_data(daemon, error) != 0 || load(daemon, &start, error) != 0)
         return -1;
     return create_services(daemon, start.last_window_id, error);
 }

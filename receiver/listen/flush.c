@@ -128,6 +128,8 @@ static int write_item(struct flusher *flusher, struct flush_item *item, struct e
     int rc = log_reader_timeline(flusher->reader, item->host, &log, error);
     if (rc == 0)
         rc = rrd_store_write_state(flusher->store, item->name, &log, item->changed_from, item->to, error);
+    if (log.count == 0 || item->to <= log.spans[0].from)
+        item->to = 0; /* no second is settled yet: there may be no file, so nothing must claim that it is written */
     timeline_free(&log);
     if (rc == 0)
         rc = rrd_store_write_rows(flusher->store, item->name, item->rows, item->row_count, error);

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "receiver/listen/flush.h"
+#include "receiver/listen/waiter.h"
 #include "receiver/listen/worker.h"
 
 #define COMMIT_MAX_NS NS_PER_S          /* a durable commit a second ... */
@@ -16,13 +17,6 @@
 #define FLUSH_SMALL_NS (300 * NS_PER_S)
 #define FLUSH_LARGE_NS (900 * NS_PER_S)
 #define FLUSH_LARGE_HOSTS 2000
-
-/* A request of the control socket, on its way through the stages. */
-struct waiter {
-    keeper_done *done;
-    void *context;
-    struct waiter *next;
-};
 
 struct commit_job {
     struct worker_job job; /* first: the worker hands this back */
@@ -68,39 +62,6 @@ struct keeper {
     struct instant wheel_at;
     struct complaint commit_trouble;
 };
-
-static void waiters_tell(struct waiter *waiters)
-{
-    while (waiters) {
-        struct waiter *next = waiters->next;
-        if (waiters->done)
-            waiters->done(waiters->context);
-        free(waiters);
-        waiters = next;
-    }
-}
-
-static void waiters_append(struct waiter **list, struct waiter *more)
-{
-    while (*list)
-        list = &(*list)->next;
-    *list = more;
-}
-
-static struct waiter *waiter_create(keeper_done *done, void *context)
-{
-    struct waiter *waiter = calloc(1, sizeof *waiter);
-    if (waiter)
-        *waiter = (struct waiter){.done = done, .context = context};
-    return waiter;
-}
-
-static void waiters_forget(struct waiter *list, const void *context)
-{
-    for (; list; list = list->next)
-        if (list->context == context)
-            list->done = NULL;
-}
 
 struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, struct journal *journal,
                              const struct keeper_options *options, struct error *error)

@@ -36,7 +36,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [END_WINDOW] = "UPDATE maintenance SET ends = ?2, ends_ns = ?3 WHERE id = ?1",
-    [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) "
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [PUT_MARK] = "UPDATE runs SET alive = ?1, alive_ns = ?2, clean = ?3 WHERE id = ?4",
     /* An entry goes when the one after it begins with a fact that is in every checkpoint, or right behind them. */
     [TRIM] = "DELETE FROM journal WHERE position < (SELECT max(position) FROM journal WHERE position <= ?1 + 1)",
@@ -241,6 +242,7 @@ static int put_absences(struct journal *journal, const struct journal_batch *bat
         sqlite3_bind_int64(stmt, 3, absence->from.ns);
         sqlite3_bind_int64(stmt, 4, absence->to.ns);
         sqlite3_bind_text(stmt, 5, cause_token(absence->cause), -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 6, (int64_t)absence->fact);
         if (step(journal, PUT_ABSENCE, error) != 0)
             return -1;
     }
@@ -371,7 +373,9 @@ static int read_absence(sqlite3_stmt *stmt, void *context)
     int cause = cause_find((const char *)sqlite3_column_text(stmt, 3));
     if (cause < 0)
         return -1;
-    struct absence absence = {{sqlite3_column_int64(stmt, 1)}, {sqlite3_column_int64(stmt, 2)}, (enum cause)cause};
+    struct absence absence = {.from = {sqlite3_column_int64(stmt, 1)},
+                              .to = {sqlite3_column_int64(stmt, 2)},
+                              .cause = (enum cause)cause};
     return receiver_load_absence(loading->receiver, &absence);
 }
 
@@ -415,7 +419,10 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns, offset_ns FROM "
          "(SELECT * FROM runs ORDER BY id DESC LIMIT 16) ORDER BY id",
          read_run},
-        {"SELECT id, started_ns, ended_ns, cause FROM (SELECT * FROM absences ORDER BY id DESC LIMIT 100) ORDER BY id",
+        /* Of those that the journal tells, the core learns in their turn; the limit is RECEIVER_ABSENCES_LOADED. */
+        {"SELECT id, started_ns, ended_ns, cause FROM (SELECT * FROM absences "
+         "WHERE position < ifnull((SELECT min(position) FROM journal), position + 1) "
+         "ORDER BY id DESC LIMIT 101) ORDER BY id",
          read_absence},
         {"SELECT id, pattern, starts_ns, ends_ns FROM maintenance ORDER BY id", read_window},
         {"SELECT id, name, checkpoint, position FROM hosts ORDER BY id", read_host},

@@ -53,6 +53,7 @@
     "  ended INTEGER NOT NULL,"                                                                                        \
     "  started_ns INTEGER NOT NULL,"                                                                                   \
     "  ended_ns INTEGER NOT NULL,"                                                                                     \
+    "  position INTEGER NOT NULL,"        /* number of its fact in the journal */                                      \
     "  cause TEXT NOT NULL);"                                                                                          \
     "CREATE TABLE journal ("              /* accepted heartbeats and the like since the checkpoints */                 \
     "  position INTEGER PRIMARY KEY,"     /* number of the first fact in it */                                         \

@@ -28,7 +28,7 @@ static void notify_check(const char *name)
     char got[32] = "";
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    strcpy(at.sun_path, name);
+    memcpy(at.sun_path, name, strlen(name) + 1);
     if (name[0] == '@')
         at.sun_path[0] = '\0';
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));

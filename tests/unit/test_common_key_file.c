@@ -25,7 +25,7 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *fixture = test_calloc(1, sizeof *fixture);
-    strcpy(fixture->folder, "/tmp/test_key_file_XXXXXX");
+    (void)snprintf(fixture->folder, sizeof fixture->folder, "/tmp/test_key_file_XXXXXX");
     if (!mkdtemp(fixture->folder))
         return -1;
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/x.key", fixture->folder);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* judging_clock.h - the clock that verdicts are made on: CLOCK_BOOTTIME, continued over restarts of the receiver and its machine. */
+#ifndef RECEIVER_LISTEN_JUDGING_CLOCK_H
+#define RECEIVER_LISTEN_JUDGING_CLOCK_H
+
+#include <time.h>
+
+#include "common/error.h"
+#include "common/time.h"
+#include "receiver/record/journal.h"
+
+int64_t judging_clock_read_ns(clockid_t clock);
+
+/* The id of this boot of the kernel. */
+int judging_clock_read_boot_id(uint8_t out[BOOT_ID_LEN], struct error *error);
+
+/* Where the judging clock stands at CLOCK_BOOTTIME `boottime_ns`: it goes on from the run before, by CLOCK_BOOTTIME if this
+ * is still the same boot, else by the wall clock; and never back. Without a run before it begins at the wall time. */
+struct instant judging_clock_continue(const struct journal_start *start, const uint8_t boot_id[BOOT_ID_LEN],
+                                      int64_t boottime_ns, struct wall wall);
+
+#endif
