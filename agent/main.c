@@ -37,6 +37,7 @@ static int parse_command(struct command *command, int argc, char **argv)
                                             {"verbose", no_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0}};
     *command = (struct command){.config_path = CONFIG_DEFAULT};
+    opterr = 0; /* one line, and ours */
     for (int option; (option = getopt_long(argc, argv, "c:tv", options, NULL)) != -1;) {
         switch (option) {
         case 'c': command->config_path = optarg; break;
@@ -44,11 +45,14 @@ static int parse_command(struct command *command, int argc, char **argv)
         case 'v': command->verbose = true; break;
         case 'h': (void)fputs(help, stdout); return EXIT_SUCCESS;
         case 'V': (void)puts("twobeat-agent " TWOBEAT_VERSION); return EXIT_SUCCESS;
-        default: return EXIT_USAGE; /* getopt said what is wrong */
+        default:
+            (void)fprintf(stderr, "twobeat-agent: option \"%s\" is not known or lacks its value; try: twobeat-agent --help\n",
+                          argv[optind - 1]);
+            return EXIT_USAGE;
         }
     }
     if (optind < argc) {
-        (void)fprintf(stderr, "twobeat-agent: \"%s\" is not understood; try --help\n", argv[optind]);
+        (void)fprintf(stderr, "twobeat-agent: \"%s\" is not understood; try: twobeat-agent --help\n", argv[optind]);
         return EXIT_USAGE;
     }
     return -1;

@@ -21,6 +21,8 @@ int file_check_private(int fd, const char *path, struct error *error)
     struct stat st;
     if (fstat(fd, &st) != 0)
         return error_set(error, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode)) /* before its mode: nobody should be told to close a directory */
+        return error_set(error, "%s: is a directory; name the file", path);
     if (st.st_mode & S_IRWXO)
         return error_set(error, "%s: others may use this file (mode %04o); run: chmod o-rwx %s", path,
                          (unsigned)(st.st_mode & 07777), path);
@@ -52,7 +54,8 @@ int file_read_private(const char *path, char *text, size_t size, struct error *e
     size_t len = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return error_set(error, "%s: cannot open: %s", path, strerror(errno));
+        return error_set(error, "%s: cannot open: %s; check its name, and that user id %u may read it", path,
+                         strerror(errno), (unsigned)geteuid());
     int rc = file_check_private(fd, path, error);
     if (rc == 0)
         rc = read_all(fd, path, text, size - 1, &len, error);

@@ -34,6 +34,7 @@ static int parse_options(struct options *out, int argc, char **argv)
     static const struct option names[] = {
         {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
     int option;
+    opterr = 0; /* one line, and ours */
     while ((option = getopt_long(argc, argv, "c:tv", names, NULL)) != -1) {
         switch (option) {
         case 'c': out->config = optarg; break;
@@ -41,7 +42,11 @@ static int parse_options(struct options *out, int argc, char **argv)
         case 'v': out->verbose = 1; break;
         case 'h': (void)fputs(usage_text, stdout); return 0;
         case 'V': (void)puts("twobeat-receiver " TWOBEAT_VERSION); return 0;
-        default: (void)fputs("try: twobeat-receiver --help\n", stderr); return 2;
+        default:
+            (void)fprintf(stderr,
+                          "twobeat-receiver: option \"%s\" is not known or lacks its value; try: twobeat-receiver --help\n",
+                          argv[optind - 1]);
+            return 2;
         }
     }
     if (optind == argc)

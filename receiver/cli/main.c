@@ -103,6 +103,15 @@ static int dispatch(struct cli *cli, struct error *error)
     return cli->command->run(cli, error);
 }
 
+/* Names and paths that were typed are told back: nothing in them makes a second line or speaks to the terminal. */
+static void print_error(char *text)
+{
+    for (char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    (void)fprintf(stderr, "twobeat: %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
     struct error error = {""};
@@ -114,7 +123,7 @@ int main(int argc, char **argv)
     tzset();
     int code = dispatch(&cli, &error);
     if (error.text[0])
-        (void)fprintf(stderr, "twobeat: %s\n", error.text);
+        print_error(error.text);
     if (fflush(stdout) != 0 && code == CLI_OK)
         code = CLI_NO_RECORD;
     return code;

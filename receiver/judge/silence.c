@@ -67,8 +67,10 @@ static struct silence_span start_edge(const struct silence *s, const struct circ
     latest = instant_later(latest, s->last);
     struct silence_span edge = {.state = state, .cause = cause, .earliest = s->last, .latest = latest};
     edge.from = c->conservative ? s->last : instant_add(s->last, instant_since(latest, s->last) / 2);
-    /* A beat that fell due while the receiver was away proves nothing by its absence: nobody could have heard it. */
-    const struct absence *away = absence_at(c, s->expected);
+    /* A beat that fell due while the receiver was away proves nothing by its absence: nobody could have heard it. With a
+     * new boot there is more to go by than the expectation: the beat was missing as soon as it was due. */
+    struct instant missed = s->ended && s->new_boot ? instant_add(s->last, s->interval_ns) : s->expected;
+    const struct absence *away = absence_at(c, missed);
     if (away && instant_before(edge.from, away->from)) {
         edge.from = away->from;
         edge.latest = instant_later(edge.latest, away->to);

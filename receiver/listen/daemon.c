@@ -287,11 +287,12 @@ static int open_data(struct daemon *daemon, struct error *error)
     char *hosts = NULL;
     if (asprintf(&hosts, "%s/hosts", data) < 0)
         return error_set(error, "out of memory");
+    struct stat st;
     int rc = mkdir(hosts, 0750);
     if (rc != 0 && errno != EEXIST)
         error_set(error, "cannot create %s: %s", hosts, strerror(errno));
-    else
-        rc = 0;
+    else if ((rc = stat(hosts, &st)) != 0 || (rc = S_ISDIR(st.st_mode) ? 0 : -1) != 0)
+        error_set(error, "%s is not a directory; move it away", hosts);
     free(hosts);
     return rc;
 }

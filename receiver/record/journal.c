@@ -62,16 +62,32 @@ static int run_sql(struct journal *journal, const char *sql, const char *what, s
     return sqlite3_exec(journal->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(journal, what, error);
 }
 
-static int read_version(struct journal *journal, int *version, struct error *error)
+/* The one integer that a query gives. */
+static int read_integer(struct journal *journal, const char *sql, int *value, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
-    if (sqlite3_prepare_v2(journal->db, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK ||
-        sqlite3_step(stmt) != SQLITE_ROW) {
+    if (sqlite3_prepare_v2(journal->db, sql, -1, &stmt, NULL) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW) {
         sqlite3_finalize(stmt);
         return fail(journal, "read", error);
     }
-    *version = sqlite3_column_int(stmt, 0);
+    *value = sqlite3_column_int(stmt, 0);
     sqlite3_finalize(stmt);
+    return 0;
+}
+
+/* Is it ours, or empty? Asked before anything is written: what belongs to another program or version stays as it is. */
+static int check_version(struct journal *journal, int *version, struct error *error)
+{
+    int tables = 0;
+    if (read_integer(journal, "PRAGMA user_version", version, error) != 0 ||
+        read_integer(journal, "SELECT count(*) FROM sqlite_master", &tables, error) != 0)
+        return -1;
+    if (*version == 0 && tables > 0)
+        return error_set(error, "%s is the database of another program; give the receiver a directory of its own",
+                         journal->path);
+    if (*version != 0 && *version != SCHEMA_VERSION)
+        return error_set(error, "%s is of version %d, this program knows version %d; use the program that made it",
+                         journal->path, *version, SCHEMA_VERSION);
     return 0;
 }
 
@@ -80,16 +96,13 @@ static int prepare_database(struct journal *journal, struct error *error)
     int version = 0;
     int persist = 1; /* readers of another user cannot create the WAL files: they stay when the receiver stops */
     (void)sqlite3_busy_timeout(journal->db, 5000);
-    if (run_sql(journal, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open", error) != 0 ||
-        read_version(journal, &version, error) != 0)
-        return -1;
     (void)sqlite3_file_control(journal->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    if (check_version(journal, &version, error) != 0 ||
+        run_sql(journal, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open", error) != 0)
+        return -1;
     journal->synced = true;
     if (version == 0 && run_sql(journal, "BEGIN IMMEDIATE;" SCHEMA_SQL "COMMIT;", "create the tables of", error) != 0)
         return -1;
-    if (version != 0 && version != SCHEMA_VERSION)
-        return error_set(error, "%s is of version %d, this program knows version %d; use the program that made it",
-                         journal->path, version, SCHEMA_VERSION);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (sqlite3_prepare_v3(journal->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &journal->statements[i],
                                NULL) != SQLITE_OK)

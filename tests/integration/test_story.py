@@ -38,7 +38,7 @@ def rrd_figures(receiver, name, start, end):
 
 
 def check_record(receiver, names, since):
-    """Waits until two whole minutes are written, then compares the RRD files with the log. `since`: when the story began."""
+    """Waits until the minute is over and written, then compares the RRD files with the log. `since`: when the story began."""
     if not shutil.which("rrdtool"):
         raise Skip("the program rrdtool is not installed")
     start = int(since) // 60 * 60
@@ -91,10 +91,13 @@ def watch(receiver, name, at, until, allowed, seconds):
         time.sleep(0.01)
 
 
-def last_outage(receiver, name, count):
-    outages = receiver.outages(name)
-    equal(len(outages), count, f"outages of {name}: {outages}")
-    return outages[-1]
+def recorded(receiver, name, count, is_open=False):
+    """The outages of a host, when what is known live is also stored."""
+    def stored():
+        outages = receiver.outages(name)
+        check(len(outages) <= count, f"wanted {count} outages of {name}: {outages}")
+        return outages if len(outages) == count and (outages[-1]["to"] is None) == is_open else None
+    return wait_until(stored, 10, lambda: f"{count} outages of {name} recorded: {receiver.outages(name)}")
 
 
 def check_span(outage, state, cause, start, end, slack=1.2):
@@ -134,13 +137,12 @@ def test_main_story(_):
         equal(receiver.state(b.name), "up", "the other one")
         receiver.twobeat("status", a.name, code=1)
         receiver.twobeat("check", a.name, code=2)
-        check_span(last_outage(receiver, a.name, 1), "down", "silent", killed - T / 2, None)
+        check_span(recorded(receiver, a.name, 1, is_open=True)[-1], "down", "silent", killed - T / 2, None)
 
         # Started again: the host was up, its agent was not.
         started = a.start()
         receiver.wait_state(a.name, "up")
-        wait_until(lambda: receiver.outages(a.name)[-1]["to"] is not None, 10, "the end of the outage is recorded")
-        outage = last_outage(receiver, a.name, 1)
+        outage = recorded(receiver, a.name, 1)[-1]
         check_span(outage, "down", "agent_died", killed - T / 2, started)
         low, high = outage["bounds"]["from"]
         check(killed - T - 1 <= low <= killed + 0.1 and low <= outage["from"] <= high and high <= low + 2,
@@ -160,15 +162,13 @@ def test_main_story(_):
         ended = time.time()
         receiver.twobeat("maintenance", "end", a.name)
         receiver.wait_state(a.name, "down", 5)
-        outages = receiver.outages(a.name)
+        outages = recorded(receiver, a.name, 3, is_open=True)
         check_span(outages[1], "admin", "maintenance", killed - T / 2, ended)
         equal((outages[2]["state"], outages[2]["to"]), ("down", None), f"after maintenance: {outages[2]}")
         equal(outages[2]["from"], outages[1]["to"], "down follows at once")
         started = a.start()
         receiver.wait_state(a.name, "up")
-        wait_until(lambda: receiver.outages(a.name)[-1]["to"] is not None, 10, "the end of the outage is recorded")
-        outages = receiver.outages(a.name)
-        equal(len(outages), 3, f"outages: {outages}")
+        outages = recorded(receiver, a.name, 3)
         check_span(outages[1], "admin", "maintenance", killed - T / 2, ended)
         check_span(outages[2], "down", outages[2]["cause"], ended, started)
 
@@ -182,8 +182,7 @@ def test_main_story(_):
         equal(receiver.state(a.name), "unknown", "a stopped agent is not down")
         started = a.start()
         receiver.wait_state(a.name, "up")
-        wait_until(lambda: receiver.outages(a.name)[-1]["to"] is not None, 10, "the end of the outage is recorded")
-        check_span(last_outage(receiver, a.name, 4), "unknown", "agent_stopped", stopped, started)
+        check_span(recorded(receiver, a.name, 4)[-1], "unknown", "agent_stopped", stopped, started)
 
         # An agent that is restarted at once leaves no trace.
         wait_until(lambda: time.time() > started + 5, 10, "a warm rhythm")
@@ -218,8 +217,7 @@ def test_receiver_off(_):
         on = time.time()
         for name in agents:
             receiver.wait_state(name, "up")
-            wait_until(lambda n=name: receiver.outages(n) and receiver.outages(n)[-1]["to"], 10, "the absence is recorded")
-            check_span(last_outage(receiver, name, 1), "unknown", "receiver_off", off, on)
+            check_span(recorded(receiver, name, 1)[-1], "unknown", "receiver_off", off, on)
         wait_until(lambda: time.time() > on + 4, 10, "some beats")
         for name in agents:
             first = receiver.first_heard(name)
@@ -273,17 +271,14 @@ def test_died_while_receiver_was_off(_):
         receiver.wait_state(victim.name, "down", 6)
         check(time.time() < on + 2 * T + M + 1, "down by the moved deadline")
         equal(receiver.state(other.name), "up", "the other one")
-        outages = receiver.outages(victim.name)
-        equal(len(outages), 2, f"outages: {outages}")
+        outages = recorded(receiver, victim.name, 2, is_open=True)
         check_span(outages[0], "unknown", "receiver_off", off, on)
         check_span(outages[1], "down", "silent", on, None)
         equal(outages[1]["from"], outages[0]["to"], "down begins where unknown ends")
         wait_until(lambda: time.time() > on + 6, 10, "some time down")
         started = victim.start()
         receiver.wait_state(victim.name, "up")
-        wait_until(lambda: receiver.outages(victim.name)[-1]["to"] is not None, 10, "the end of the outage is recorded")
-        outages = receiver.outages(victim.name)
-        equal(len(outages), 2, f"outages: {outages}")
+        outages = recorded(receiver, victim.name, 2)
         check_span(outages[0], "unknown", "receiver_off", off, on)
         check_span(outages[1], "down", "agent_died", on, started)
         check_record(receiver, (victim.name, other.name), began)
