@@ -230,18 +230,15 @@ static int apply_settings(struct daemon *daemon, struct agent_settings *settings
     if (strcmp(settings->key_file, daemon->settings.key_file) != 0 ||
         strcmp(settings->state_dir, daemon->settings.state_dir) != 0)
         log_line(LOG_LEVEL_WARNING, "another key_file or state_dir is taken over at the next start only");
-    struct sampler *sampler = sampler_create(&settings->ignore_filesystems, &settings->interfaces);
-    if (!sampler || !set_links(daemon, settings, previous)) {
-        sampler_destroy(sampler);
+    if (!set_links(daemon, settings, previous))
         return error_set(error, "not enough memory to take the settings over");
-    }
+    if (!sampler_change(daemon->sampler, &settings->ignore_filesystems, &settings->interfaces))
+        log_line(LOG_LEVEL_WARNING, "not enough memory to leave out other file systems");
     agent_set_receivers(daemon->core, now, previous, settings->receiver_count, &daemon->actions);
     agent_set_interval(daemon->core, now, settings->interval_ns, &daemon->actions);
     act(daemon, now);
-    sampler_destroy(daemon->sampler);
     agent_settings_clear(&daemon->settings);
     daemon->settings = *settings;
-    daemon->sampler = sampler;
     return 0;
 }
 
@@ -331,7 +328,8 @@ static void start_handles(struct daemon *daemon)
 static int start(struct daemon *daemon, struct error *error)
 {
     struct error trouble;
-    daemon->sampler = sampler_create(&daemon->settings.ignore_filesystems, &daemon->settings.interfaces);
+    daemon->sampler = sampler_create(&daemon->settings.ignore_filesystems, &daemon->settings.interfaces,
+                                     daemon->settings.state_dir);
     if (!daemon->sampler)
         return error_set(error, "not enough memory to start");
     if (privileges_drop_to_owner(daemon->settings.state_dir, error) || create_core(daemon, error))
@@ -370,12 +368,13 @@ static void destroy(struct daemon *daemon)
     bool may_wait = true;
     for (size_t i = 0; i < daemon->link_count; i++)
         may_wait = link_close(daemon->links[i]) && may_wait;
-    sampler_destroy(daemon->sampler);
+    may_wait = sampler_destroy(daemon->sampler) && may_wait;
     agent_destroy(daemon->core);
     agent_settings_clear(&daemon->settings);
     sodium_memzero(&daemon->agent_key, sizeof daemon->agent_key);
     sodium_memzero(&daemon->ack_key, sizeof daemon->ack_key);
-    /* libuv would join the thread that waits for a name server. The bye is sent, nobody needs the answer. */
+    /* libuv would join the thread that waits for a name server; another may wait for a dead disk. The bye is sent,
+     * nobody needs the answers. */
     if (!may_wait)
         _exit(EXIT_SUCCESS);
     uv_walk(&daemon->loop, close_handle, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main.c - twobeat-agent: options, configuration and key, then the daemon. */
 #include <getopt.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
         return status;
     footprint_limit();
     log_init("twobeat-agent", command.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    (void)signal(SIGPIPE, SIG_IGN); /* A reader of the log that is gone must not end us. */
     if (sodium_init() < 0) {
         log_line(LOG_LEVEL_ERROR, "libsodium does not start; there may be no source of random numbers");
         return EXIT_FAILURE;

@@ -3,7 +3,6 @@
  * memory and caches, as everybody did. */
 #include "agent/sample_memory.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/sample_text.h"
@@ -47,4 +46,61 @@ void sample_memory(double metrics[METRIC_COUNT], const char *text)
         metrics[METRIC_MEM_USED] = percent_used(bytes[TOTAL], bytes[AVAILABLE]);
     if (have[SWAP_TOTAL] && have[SWAP_FREE])
         metrics[METRIC_SWAP_USED] = percent_used(bytes[SWAP_TOTAL], bytes[SWAP_FREE]);
+}
+
+static bool parse_bytes(double *bytes, const char *text)
+{
+    struct span line;
+    uint64_t number;
+    bool ok = text_next_line(&line, &text) && text_next_number(&number, &line);
+    *bytes = ok ? (double)number : 0;
+    return ok;
+}
+
+/* Version 1 tells the group without its children first, and then, as total_*, with them. */
+static bool is_cache(struct span word, bool with_children)
+{
+    static const char *const names[][2] = {{"active_file", "total_active_file"},
+                                           {"inactive_file", "total_inactive_file"},
+                                           {"slab_reclaimable", "slab_reclaimable"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (span_is(word, names[i][with_children]))
+            return true;
+    return false;
+}
+
+bool memory_group_parse(struct memory_group *out, const char *limit, const char *usage, const char *stat)
+{
+    struct span line, word;
+    double used, cache[2] = {0};
+    bool has_totals = false;
+    if (!parse_bytes(&out->limit, limit) || !parse_bytes(&used, usage)) /* no limit: "max", or a very large number */
+        return false;
+    while (text_next_line(&line, &stat)) {
+        uint64_t bytes;
+        if (!text_next_word(&word, &line))
+            continue;
+        has_totals = has_totals || span_begins(word, "total_");
+        bool counts[2] = {is_cache(word, false), is_cache(word, true)};
+        if ((counts[0] || counts[1]) && text_next_number(&bytes, &line))
+            for (int i = 0; i < 2; i++)
+                cache[i] += counts[i] ? (double)bytes : 0;
+    }
+    used -= cache[has_totals];
+    out->available = used > 0 ? out->limit - used : out->limit;
+    if (out->available < 0)
+        out->available = 0;
+    return true;
+}
+
+void sample_memory_group(double metrics[METRIC_COUNT], const struct memory_group *group)
+{
+    double available = metrics[METRIC_MEM_AVAILABLE];
+    if (!(group->limit < metrics[METRIC_MEM_TOTAL]))
+        return;
+    if (!(available < group->available)) /* also if it is not known */
+        available = group->available;
+    metrics[METRIC_MEM_TOTAL] = group->limit;
+    metrics[METRIC_MEM_AVAILABLE] = available;
+    metrics[METRIC_MEM_USED] = group->limit > 0 ? percent_used(group->limit, available) : 100;
 }

@@ -24,7 +24,7 @@ static bool can_block(struct span type)
     static const char *const types[] = {"nfs",   "nfs4",     "cifs",      "smb3",   "smbfs", "ncpfs",  "afs",
                                         "coda",  "ceph",     "glusterfs", "9p",     "gfs2",  "ocfs2",  "virtiofs",
                                         "pvfs2", "orangefs", "lustre",    "beegfs", "gpfs",  "autofs", NULL};
-    return is_one_of(type, types) || span_begins(type, "fuse");
+    return is_one_of(type, types) || span_is(type, "fuse") || span_begins(type, "fuse.");
 }
 
 /* Images that are full from the start and never change. */
@@ -58,14 +58,6 @@ static bool copy_path(char out[MOUNT_DIR_SIZE], struct span path)
     return true;
 }
 
-static uint64_t fingerprint(struct span text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (uint8_t)text.at[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 /* Whether a mount at `over` hides `dir`, or is on the way to it. The root hides nothing but a root: what is listed
  * before it was moved there with it. */
 static bool hides(const char *over, const char *dir)
@@ -83,7 +75,7 @@ static void remove_hidden(struct mount_list *list, const char *over)
     list->count = kept;
 }
 
-/* Network file systems are not asked for here: remove_behind_network removes them, too. */
+/* Network file systems are not asked for here: mount_list_remove_network does. */
 static bool is_wanted(const struct mount_list *list, const struct mount *mount, struct span source, struct span type,
                       char *const *ignore, size_t ignore_count)
 {
@@ -105,34 +97,31 @@ static bool split_line(struct span *source, struct span *type, struct mount *mou
     struct span dir;
     if (!text_next_word(source, &line) || !text_next_word(&dir, &line) || !text_next_word(type, &line))
         return false;
-    mount->source = fingerprint(*source);
+    mount->source = span_hash(*source, SPAN_HASH_START);
     return copy_path(mount->dir, dir);
 }
 
+void mount_list_add(struct mount_list *list, const char *text, char *const *ignore, size_t ignore_count)
+{
+    struct span line, source, type;
+    struct mount mount;
+    while (text_next_line(&line, &text)) {
+        if (!split_line(&source, &type, &mount, line))
+            continue;
+        remove_hidden(list, mount.dir);
+        if (is_wanted(list, &mount, source, type, ignore, ignore_count))
+            list->mounts[list->count++] = mount;
+    }
+}
+
 /* The way to a mount below a network file system leads through it. */
-static void remove_behind_network(struct mount_list *list, const char *text)
+void mount_list_remove_network(struct mount_list *list, const char *text)
 {
     struct span line, source, type;
     struct mount mount;
     while (text_next_line(&line, &text))
         if (split_line(&source, &type, &mount, line) && can_block(type))
             remove_hidden(list, mount.dir);
-}
-
-void sample_mounts(struct mount_list *out, const char *text, char *const *ignore, size_t ignore_count)
-{
-    const char *rest = text;
-    struct span line, source, type;
-    struct mount mount;
-    out->count = 0;
-    while (text_next_line(&line, &rest)) {
-        if (!split_line(&source, &type, &mount, line))
-            continue;
-        remove_hidden(out, mount.dir);
-        if (is_wanted(out, &mount, source, type, ignore, ignore_count))
-            out->mounts[out->count++] = mount;
-    }
-    remove_behind_network(out, text);
 }
 
 bool mount_is_root(const struct mount *mount)

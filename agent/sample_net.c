@@ -5,6 +5,7 @@
  * packets, errors, drops, and more. Two head lines have no colon. Old kernels leave no blank behind the colon. */
 #include "agent/sample_net.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { IN_BYTES, IN_PACKETS, IN_ERRORS, IN_DROPS, OUT_BYTES = 8, OUT_PACKETS, OUT_ERRORS, OUT_DROPS, FIELDS };
@@ -24,39 +25,38 @@ static bool split_line(struct span *name, struct span *rest, struct span line)
     return true;
 }
 
-static bool is_not_loopback(void *context, const char *name)
-{
-    (void)context;
-    return strcmp(name, "lo") != 0;
-}
+enum { TOTAL_IN, TOTAL_OUT, TOTAL_PACKETS_IN, TOTAL_PACKETS_OUT, TOTAL_ERRORS, TOTAL_DROPS, TOTALS };
 
-void sample_net(double metrics[METRIC_COUNT], struct device_choice *choice, const char *text,
-                const struct device_filter *filter, bool or_all)
+static const enum metric total_metrics[TOTALS] = {
+    METRIC_NET_IN, METRIC_NET_OUT, METRIC_PACKETS_IN, METRIC_PACKETS_OUT, METRIC_NET_ERRORS, METRIC_NET_DROPS};
+
+static_assert(TOTALS <= DEVICE_COUNTER_MAX, "a device must hold all counters");
+
+void sample_net(double metrics[METRIC_COUNT], struct device_table *table, const char *text,
+                const struct device_filter *filter, const struct device_filter *otherwise)
 {
-    static const struct device_filter all = {.is_wanted = is_not_loopback};
     struct span line, name, rest;
-    uint64_t sums[FIELDS] = {0};
-    size_t index = 0, found = 0;
-    if (!device_choice_is_current(choice, text, split_line)) {
-        device_choice_make(choice, text, split_line, filter);
-        if (choice->count == 0 && or_all)
-            device_choice_make(choice, text, split_line, &all);
-    }
-    while (text_next_line(&line, &text)) {
-        uint64_t fields[FIELDS];
-        if (!split_line(&name, &rest, line) || !device_choice_has(choice, index++) ||
-            !text_next_numbers(fields, FIELDS, &rest))
-            continue;
-        for (size_t i = 0; i < FIELDS; i++)
-            sums[i] += fields[i];
-        found++;
-    }
-    if (found == 0)
+    size_t index = 0, order = 0;
+    if (text[0] == '\0')
         return;
-    metrics[METRIC_NET_IN] = (double)sums[IN_BYTES];
-    metrics[METRIC_NET_OUT] = (double)sums[OUT_BYTES];
-    metrics[METRIC_PACKETS_IN] = (double)sums[IN_PACKETS];
-    metrics[METRIC_PACKETS_OUT] = (double)sums[OUT_PACKETS];
-    metrics[METRIC_NET_ERRORS] = (double)(sums[IN_ERRORS] + sums[OUT_ERRORS]);
-    metrics[METRIC_NET_DROPS] = (double)(sums[IN_DROPS] + sums[OUT_DROPS]);
+    device_table_choose(table, text, split_line, filter, otherwise);
+    while (text_next_line(&line, &text) && order < table->count) {
+        uint64_t fields[FIELDS];
+        if (!split_line(&name, &rest, line) || !device_table_has(table, index++))
+            continue;
+        if (text_next_numbers(fields, FIELDS, &rest)) {
+            uint64_t raw[TOTALS] = {[TOTAL_IN] = fields[IN_BYTES],
+                                    [TOTAL_OUT] = fields[OUT_BYTES],
+                                    [TOTAL_PACKETS_IN] = fields[IN_PACKETS],
+                                    [TOTAL_PACKETS_OUT] = fields[OUT_PACKETS],
+                                    [TOTAL_ERRORS] = fields[IN_ERRORS] + fields[OUT_ERRORS],
+                                    [TOTAL_DROPS] = fields[IN_DROPS] + fields[OUT_DROPS]};
+            device_table_add(table, order, raw, TOTALS);
+        }
+        order++;
+    }
+    if (!table->begun)
+        return;
+    for (size_t i = 0; i < TOTALS; i++)
+        metrics[total_metrics[i]] = (double)table->totals[i];
 }

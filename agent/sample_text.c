@@ -66,3 +66,10 @@ bool span_begins(struct span span, const char *text)
     size_t len = strlen(text);
     return span.len >= len && memcmp(span.at, text, len) == 0;
 }
+
+uint64_t span_hash(struct span span, uint64_t hash)
+{
+    for (size_t i = 0; i < span.len; i++)
+        hash = (hash ^ (uint8_t)span.at[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}

@@ -31,4 +31,8 @@ bool text_next_numbers(uint64_t *numbers, size_t count, struct span *line);
 bool span_is(struct span span, const char *text);
 bool span_begins(struct span span, const char *text);
 
+/* FNV-1a, 64 bits, going on from `hash` or SPAN_HASH_START: not for enemies, the names are the kernel's. */
+uint64_t span_hash(struct span span, uint64_t hash);
+#define SPAN_HASH_START UINT64_C(0xcbf29ce484222325)
+
 #endif

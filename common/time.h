@@ -43,6 +43,14 @@ static inline struct instant instant_later(struct instant a, struct instant b)
     return a.ns > b.ns ? a : b;
 }
 
+/* What is read from a disk is refused beyond 73 years either way, so that no arithmetic on it can overflow. */
+#define INSTANT_LIMIT_NS (INT64_C(1) << 61)
+
+static inline int instant_is_sane(struct instant t)
+{
+    return t.ns > -INSTANT_LIMIT_NS && t.ns < INSTANT_LIMIT_NS;
+}
+
 /* No deadline at all: later than everything. */
 #define INSTANT_NEVER ((struct instant){INT64_MAX})
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main.c - twobeat-receiver: command line, then the daemon. */
 #include <getopt.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     log_init("twobeat-receiver", options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    (void)signal(SIGPIPE, SIG_IGN); /* A client of the socket that hangs up, or a reader of the log that is gone, must not end us. */
     if (sodium_init() < 0) {
         log_line(LOG_LEVEL_ERROR, "cannot set up libsodium");
         return 1;

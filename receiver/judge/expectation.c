@@ -160,6 +160,12 @@ int64_t expectation_grace_ns(const struct expectation *e)
     return instant_since(expectation_lapse(e, 2), e->last);
 }
 
+/* Twice the longest sample is more than learning ever comes to. */
+static bool is_sane_length(int64_t ns)
+{
+    return ns >= 0 && ns <= 2 * SAMPLE_MAX_NS;
+}
+
 void expectation_visit(struct codec *codec, struct expectation *e)
 {
     uint8_t hinted = e->hinted;
@@ -174,4 +180,7 @@ void expectation_visit(struct codec *codec, struct expectation *e)
     codec_u8(codec, &e->odd);
     codec_u8(codec, &hinted);
     e->hinted = hinted != 0;
+    if (!instant_is_sane(e->last) || !is_sane_length(e->interval_ns) || !is_sane_length(e->peak_ns) ||
+        !is_sane_length(e->candidate_ns) || !is_sane_length(e->longest_ns))
+        codec->failed = true;
 }

@@ -22,6 +22,10 @@ static void visit_before(struct codec *codec, struct instant *value, struct inst
     int64_t behind = later.ns - value->ns;
     codec_svarint(codec, &behind);
     value->ns = (int64_t)((uint64_t)later.ns - (uint64_t)behind);
+    if (!instant_is_sane(*value)) {
+        codec->failed = true;
+        *value = later;
+    }
 }
 
 static void visit_metrics(struct codec *codec, double metrics[METRIC_COUNT])
@@ -57,6 +61,8 @@ static void visit_beat(struct codec *codec, struct fact_beat *beat, struct insta
     beat->oldest_kept = beat->number - kept_count;
     codec_varint(codec, &beat->uptime_ms);
     codec_varint(codec, &beat->run_ms);
+    if (beat->uptime_ms > FACT_UPTIME_MS_MAX || beat->run_ms > FACT_UPTIME_MS_MAX)
+        codec->failed = true;
     if (!beat->same_run) {
         codec_u64(codec, &beat->session);
         codec_bytes(codec, beat->boot_id, sizeof beat->boot_id);
@@ -80,7 +86,8 @@ static void visit_absence(struct codec *codec, struct fact_absence *absence)
     codec_i64(codec, &absence->from.ns);
     codec_i64(codec, &absence->to.ns);
     codec_u8(codec, &cause);
-    if (cause >= CAUSE_COUNT)
+    if (cause >= CAUSE_COUNT || !instant_is_sane(absence->from) || !instant_is_sane(absence->to) ||
+        !instant_before(absence->from, absence->to))
         codec->failed = true;
     else
         absence->cause = (enum cause)cause;

@@ -64,6 +64,8 @@ struct fact {
 };
 
 #define FACT_LEN_MAX 640
+/* No kernel has run for longer than a century: what claims so says nothing. */
+#define FACT_UPTIME_MS_MAX (UINT64_C(100) * 366 * 24 * 3600 * 1000)
 
 /* Visits one fact. `previous` is the time of the fact before it in the same buffer (0 at its start) and is moved on. When reading, nonsense marks the
  * codec failed. */

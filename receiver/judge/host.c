@@ -41,18 +41,35 @@ static unsigned visit_enum(struct codec *codec, unsigned value, unsigned count)
     return codec->failed ? 0 : byte;
 }
 
+static void visit_instant(struct codec *codec, struct instant *t)
+{
+    codec_i64(codec, &t->ns);
+    if (!instant_is_sane(*t))
+        codec->failed = true;
+}
+
+/* ... which may be never. */
+static void visit_deadline(struct codec *codec, struct instant *t)
+{
+    codec_i64(codec, &t->ns);
+    if (!instant_is_sane(*t) && instant_before(*t, INSTANT_NEVER))
+        codec->failed = true;
+}
+
 static void visit_facts(struct codec *codec, struct silence *s)
 {
-    codec_i64(codec, &s->last.ns);
+    visit_instant(codec, &s->last);
     codec_i64(codec, &s->interval_ns);
-    codec_i64(codec, &s->expected.ns);
+    if (s->interval_ns < 0 || s->interval_ns > INSTANT_LIMIT_NS)
+        codec->failed = true;
+    visit_instant(codec, &s->expected);
     visit_bool(codec, &s->late);
     visit_bool(codec, &s->judged);
     s->goodbye = (enum goodbye)visit_enum(codec, s->goodbye, GOODBYE_SHUTDOWN + 1);
-    codec_i64(codec, &s->goodbye_at.ns);
+    visit_instant(codec, &s->goodbye_at);
     visit_bool(codec, &s->goodbye_reported);
     visit_bool(codec, &s->ended);
-    codec_i64(codec, &s->beat_at.ns);
+    visit_instant(codec, &s->beat_at);
     visit_bool(codec, &s->new_boot);
     codec_i64(codec, &s->boot_at.ns);
     visit_bool(codec, &s->new_start);
@@ -79,7 +96,7 @@ static void visit_silence(struct codec *codec, struct host *host)
     struct silence_record *record = host->silence;
     visit_facts(codec, &record->facts);
     codec_u32(codec, &record->beats_since);
-    codec_i64(codec, &record->next_span.ns);
+    visit_deadline(codec, &record->next_span);
     codec_u32(codec, &record->told_count);
     if (codec->failed || record->told_count > SILENCE_SPANS_MAX) {
         record->told_count = 0;
@@ -110,11 +127,13 @@ void host_visit(struct codec *codec, struct host *host)
     codec_u64(codec, &host->agent_start);
     codec_u64(codec, &host->uptime_ms);
     codec_u64(codec, &host->run_ms);
-    codec_i64(codec, &host->heard_at.ns);
+    visit_instant(codec, &host->heard_at);
     numbers_visit(codec, &host->numbers);
     expectation_visit(codec, &host->expectation);
-    codec_i64(codec, &host->deadline[0].ns);
-    codec_i64(codec, &host->deadline[1].ns);
+    visit_deadline(codec, &host->deadline[0]);
+    visit_deadline(codec, &host->deadline[1]);
+    if (host->heard && !(instant_is_sane(host->deadline[0]) && instant_is_sane(host->deadline[1])))
+        codec->failed = true; /* who was heard is expected */
     codec_u8(codec, &host->moves);
     visit_bool(codec, &host->restarted);
     visit_silence(codec, host);

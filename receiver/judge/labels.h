@@ -11,7 +11,8 @@
 
 #include "common/time.h"
 
-#define LABELS_MAX 16
+/* A host can be down over many restarts, and its outage is to keep its labels. */
+#define LABELS_MAX 256
 
 struct labels {
     struct {

@@ -66,10 +66,8 @@ static void fill_beat(struct fact_beat *out, const struct host *host, struct ins
     out->interval_ms = announced_ms;
     out->number = beat->number;
     out->oldest_kept = beat->oldest_kept < beat->number ? beat->oldest_kept : beat->number;
-    /* No kernel has run for longer than a century: what claims so says nothing. */
-    uint64_t century_ms = UINT64_C(100) * 366 * 24 * 3600 * 1000;
-    out->uptime_ms = beat->uptime_ms < century_ms ? beat->uptime_ms : century_ms;
-    out->run_ms = beat->run_ms < century_ms ? beat->run_ms : century_ms;
+    out->uptime_ms = beat->uptime_ms < FACT_UPTIME_MS_MAX ? beat->uptime_ms : FACT_UPTIME_MS_MAX;
+    out->run_ms = beat->run_ms < FACT_UPTIME_MS_MAX ? beat->run_ms : FACT_UPTIME_MS_MAX;
     memcpy(out->metrics, beat->metrics, sizeof out->metrics);
     fact_round_metrics(out->metrics);
 }

@@ -70,7 +70,8 @@ static struct silence_span start_edge(const struct silence *s, const struct circ
     /* A beat that fell due while the receiver was away proves nothing by its absence: nobody could have heard it. With a
      * new boot there is more to go by than the expectation: the beat was missing as soon as it was due. */
     struct instant missed = s->ended && s->new_boot ? instant_add(s->last, s->interval_ns) : s->expected;
-    const struct absence *away = absence_at(c, missed);
+    bool was_missed = !s->ended || instant_before(missed, s->new_boot ? s->boot_at : s->beat_at);
+    const struct absence *away = was_missed ? absence_at(c, missed) : NULL;
     if (away && instant_before(edge.from, away->from)) {
         edge.from = away->from;
         edge.latest = instant_later(edge.latest, away->to);

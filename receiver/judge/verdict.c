@@ -126,7 +126,8 @@ static bool remember(struct silence_record *record, const struct told *told, uin
         record->told = grown;
         record->told_capacity = count;
     }
-    memcpy(record->told, told, count * sizeof *told);
+    if (count > 0)
+        memcpy(record->told, told, count * sizeof *told);
     record->told_count = count;
     return true;
 }
@@ -377,6 +378,12 @@ void verdict_judge(struct host *host, const struct verdict_context *c)
         tell(host, c);
 }
 
+/* Absences of a damaged journal, added up, do not overflow. */
+static struct instant moved(struct instant deadline, int64_t ns)
+{
+    return instant_earlier(instant_add(deadline, ns), (struct instant){INSTANT_LIMIT_NS - 1});
+}
+
 void verdict_absence(struct host *host, const struct absence *absence, const struct verdict_context *c)
 {
     if (!host->heard)
@@ -396,8 +403,8 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
             host->restarted = true;
         } else if (long_one || host->moves < MOVES_MAX) {
             host->moves = (uint8_t)(host->moves + !long_one);
-            host->deadline[0] = instant_add(host->deadline[0], length_ns);
-            host->deadline[1] = instant_add(host->deadline[1], length_ns);
+            host->deadline[0] = moved(host->deadline[0], length_ns);
+            host->deadline[1] = moved(host->deadline[1], length_ns);
         }
     }
     if (host->silence)

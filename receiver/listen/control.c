@@ -14,7 +14,7 @@
 #include "common/name.h"
 #include "receiver/listen/status_json.h"
 
-enum { REQUEST_LEN_MAX = 64 * 1024, CLIENTS_MAX = 64, BACKLOG = 16 };
+enum { REQUEST_LEN_MAX = 64 * 1024, PATTERN_LEN_MAX = 256, CLIENTS_MAX = 64, BACKLOG = 16 };
 
 struct control {
     uv_pipe_t pipe;
@@ -81,16 +81,26 @@ static void on_stored(void *context)
 
 /* ---- requests ---- */
 
+/* Whether this can be the hosts of a request: nothing, or a list of patterns. Anything else is a mistake of the caller, and
+ * must not mean every host. */
+static bool are_patterns(const json_t *patterns)
+{
+    for (size_t i = 0; i < json_array_size(patterns); i++) {
+        const char *pattern = json_string_value(json_array_get(patterns, i));
+        if (!pattern || strlen(pattern) > PATTERN_LEN_MAX)
+            return false;
+    }
+    return !patterns || json_is_array(patterns);
+}
+
 /* Whether the host is meant: by any of the patterns, or by an empty list. */
 static bool is_meant(const json_t *patterns, const char *name)
 {
     if (json_array_size(patterns) == 0)
         return true;
-    for (size_t i = 0; i < json_array_size(patterns); i++) {
-        const char *pattern = json_string_value(json_array_get(patterns, i));
-        if (pattern && name_matches(pattern, name))
+    for (size_t i = 0; i < json_array_size(patterns); i++)
+        if (name_matches(json_string_value(json_array_get(patterns, i)), name))
             return true;
-    }
     return false;
 }
 
@@ -152,8 +162,12 @@ static void handle_start(struct client *client, const json_t *request, const jso
 {
     struct control *control = client->control;
     const struct control_options *o = &control->options;
-    const char *reason = json_string_value(json_object_get(request, "reason"));
+    const json_t *reason = json_object_get(request, "reason");
     const json_t *until = json_object_get(request, "until");
+    if ((reason && !json_is_string(reason)) || (until && !json_is_null(until) && !json_is_integer(until))) {
+        refuse(client, "\"reason\" must be a text, and \"until\" Unix seconds or null");
+        return;
+    }
     int64_t now = labels_second(receiver_labels(o->receiver), o->now(o->context));
     if (json_is_integer(until) &&
         (json_integer_value(until) <= now || json_integer_value(until) > now + INT64_C(3660) * 86400)) {
@@ -161,13 +175,12 @@ static void handle_start(struct client *client, const json_t *request, const jso
         return;
     }
     json_t *ids = json_array();
-    size_t count = json_array_size(patterns);
-    for (size_t i = 0; i < count || (count == 0 && i == 0); i++) {
-        const char *pattern = count ? json_string_value(json_array_get(patterns, i)) : "*";
+    for (size_t i = 0; i < json_array_size(patterns); i++) {
+        const char *pattern = json_string_value(json_array_get(patterns, i));
         int64_t id = 0;
-        if (!pattern || strlen(pattern) > 256 || !start_window(control, pattern, reason ? reason : "", until, &id)) {
+        if (!start_window(control, pattern, reason ? json_string_value(reason) : "", until, &id)) {
             json_decref(ids);
-            refuse(client, "not a pattern, or out of memory");
+            refuse(client, "out of memory");
             return;
         }
         json_array_append_new(ids, json_integer(id));
@@ -180,10 +193,10 @@ static bool ends_window(const json_t *patterns, const char *window_pattern)
 {
     for (size_t i = 0; i < json_array_size(patterns); i++) {
         const char *pattern = json_string_value(json_array_get(patterns, i));
-        if (pattern && (strcmp(pattern, window_pattern) == 0 || name_matches(pattern, window_pattern)))
+        if (strcmp(pattern, window_pattern) == 0 || name_matches(pattern, window_pattern))
             return true;
     }
-    return json_array_size(patterns) == 0;
+    return false;
 }
 
 static void handle_end(struct client *client, const json_t *patterns)
@@ -244,6 +257,10 @@ static void handle_change(struct client *client, const char *op, const json_t *r
         refuse(client, "changes are for root and the receiver's own user");
         return;
     }
+    if (json_array_size(patterns) == 0) {
+        refuse(client, "a change must name hosts, \"*\" for all");
+        return;
+    }
     if (strcmp(op, "maintenance_start") == 0)
         handle_start(client, request, patterns);
     else
@@ -261,6 +278,8 @@ static void handle(struct client *client, const char *line, size_t len)
     const json_t *patterns = json_object_get(request, "hosts");
     if (!op)
         refuse(client, "not a request: want one JSON object a line with a member \"op\"");
+    else if (!are_patterns(patterns))
+        refuse(client, "\"hosts\" must be a list of names and patterns");
     else if (strcmp(op, "status") == 0)
         handle_status(client, patterns);
     else if (strcmp(op, "flush") == 0)
@@ -304,6 +323,12 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(client->request + client->len, (unsigned)(REQUEST_LEN_MAX - client->len));
 }
 
+/* Whether an answer is still to be made or to be fetched. Who asks on meanwhile would have answers piled up in memory. */
+static bool is_busy(const struct client *client)
+{
+    return client->pending || uv_stream_get_write_queue_size((const uv_stream_t *)&client->pipe) > 0;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
     struct client *client = (struct client *)stream;
@@ -314,16 +339,27 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     }
     client->len += (size_t)count;
     char *end;
-    while (!client->pending && (end = memchr(client->request, '\n', client->len))) {
+    while (!is_busy(client) && (end = memchr(client->request, '\n', client->len))) {
         size_t line_len = (size_t)(end - client->request);
         handle(client, client->request, line_len);
         client->len -= line_len + 1;
         memmove(client->request, end + 1, client->len);
     }
-    if (client->len == REQUEST_LEN_MAX || (client->pending && client->len > 0)) {
-        refuse(client, "request too long, or sent before the last one was answered");
+    if (client->len == REQUEST_LEN_MAX || (is_busy(client) && client->len > 0)) {
+        refuse(client, "request too long, or sent before the answer to the last one was read");
         close_client(client);
     }
+}
+
+/* Makes room for a newcomer, so that those who only hold a connection keep nobody out: the oldest that waits for nothing goes. */
+static void close_oldest(struct control *control)
+{
+    struct client *oldest = NULL;
+    for (struct client *client = control->clients; client; client = client->next)
+        if (!client->pending && !uv_is_closing((uv_handle_t *)&client->pipe))
+            oldest = client;
+    if (oldest)
+        close_client(oldest);
 }
 
 static void on_connection(uv_stream_t *server, int status)
@@ -338,12 +374,14 @@ static void on_connection(uv_stream_t *server, int status)
         free(request);
         return;
     }
+    if (control->client_count >= CLIENTS_MAX)
+        close_oldest(control);
     client->control = control;
     client->request = request;
     client->next = control->clients;
     control->clients = client;
     control->client_count++;
-    if (uv_accept(server, (uv_stream_t *)&client->pipe) != 0 || control->client_count > CLIENTS_MAX ||
+    if (uv_accept(server, (uv_stream_t *)&client->pipe) != 0 ||
         uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read) != 0)
         close_client(client);
 }

@@ -430,7 +430,7 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         row_reader *read;
     } steps[] = {
         {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns, offset_ns FROM "
-         "(SELECT * FROM runs ORDER BY id DESC LIMIT 16) ORDER BY id",
+         "(SELECT * FROM runs ORDER BY id DESC LIMIT 256) ORDER BY id", /* LABELS_MAX */
          read_run},
         /* Of those that the journal tells, the core learns in their turn; the limit is RECEIVER_ABSENCES_LOADED. */
         {"SELECT id, started_ns, ended_ns, cause FROM (SELECT * FROM absences "

@@ -195,6 +195,8 @@ static void stall(struct scene *scene, uint8_t parameter)
 static void restart(struct scene *scene, uint8_t parameter)
 {
     bool stored = parameter & 0x10;
+    if (scene->shelf.run_count == SHELF_RUNS_MAX)
+        return; /* labels of runs before those are not kept */
     if (stored)
         store(scene);
     else

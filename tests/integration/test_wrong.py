@@ -31,7 +31,11 @@ def snapshot(folder):
         stat = path.lstat()
         if path.name == "receiver.db-shm" or path.name == "receiver.db-wal" and stat.st_size == 0:
             continue  # SQLite needs them to read a database, and they say nothing
-        content = path.read_bytes() if path.is_file() else None
+        content = stat.st_mtime_ns, stat.st_size  # of what cannot be read
+        if path.is_dir():
+            content = None
+        elif os.access(path, os.R_OK):
+            content = path.read_bytes()
         found[str(path.relative_to(folder))] = (oct(stat.st_mode), stat.st_uid, stat.st_gid, content)
     return found
 

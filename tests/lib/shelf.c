@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "receiver/judge/receiver.h"
+
 static void *append(void *array, size_t count, size_t size)
 {
     void *grown = realloc(array, (count + 1) * size);
@@ -43,8 +45,7 @@ static void take_line(struct shelf *shelf, const struct transition *line)
         last = old->number > last ? old->number : last;
         if (old->number == line->number) {
             if (!same_line(old, line))
-{fprintf(stderr,"DBG host %u nr %u at %lld/%lld st %d/%d c %d/%d e %lld/%lld l %lld/%lld d %lld/%lld r %u/%u\n",line->host,line->number,(long long)old->at,(long long)line->at,old->state,line->state,old->cause,line->cause,(long long)old->earliest,(long long)line->earliest,(long long)old->latest,(long long)line->latest,(long long)old->decided,(long long)line->decided,old->restates,line->restates);
-                shelf->fault = "a replay told a line otherwise than before";}
+shelf->fault = "a replay told a line otherwise than before";
             return;
         }
     }
@@ -147,8 +148,7 @@ void shelf_trim(struct shelf *shelf)
 
 static int load_record(const struct shelf *shelf, struct receiver *receiver)
 {
-    size_t first_run = shelf->run_count > LABELS_MAX ? shelf->run_count - LABELS_MAX : 0;
-    for (size_t i = first_run; i < shelf->run_count; i++)
+    for (size_t i = 0; i < shelf->run_count; i++)
         if (receiver_load_label(receiver, shelf->runs[i].from, shelf->runs[i].wall) != 0)
             return -1;
     size_t count = shelf->absence_count;

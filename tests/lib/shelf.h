@@ -8,7 +8,7 @@
 
 #include "receiver/judge/receiver.h"
 
-#define SHELF_RUNS_MAX 64
+#define SHELF_RUNS_MAX LABELS_MAX
 
 struct shelf_entry {
     uint64_t first;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "receiver/judge/receiver.h"
+
 void speaker_init(struct speaker *speaker, const char *name, struct instant now, uint32_t interval_ms)
 {
     *speaker = (struct speaker){.name = name,

@@ -210,8 +210,8 @@ class Receiver(Daemon):
         """One question over the control socket; None if nobody answers. Much quicker than starting the command line."""
         try:
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(10)
                 s.connect(str(self.data / "receiver.sock"))
+                s.settimeout(10)
                 s.sendall(json.dumps(dict({"op": op}, **members)).encode() + b"\n")
                 return json.loads(s.makefile("rb").readline())
         except (OSError, ValueError):

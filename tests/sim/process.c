@@ -232,18 +232,21 @@ static void judge(struct sim *sim)
     plan_commit(sim);
 }
 
+static bool is_stored(const struct sim_stored_host *host, uint64_t agent_start, uint32_t number)
+{
+    for (size_t i = host->heard_count; i > 0; i--)
+        if (host->heard[i - 1].agent_start == agent_start && host->heard[i - 1].number == number)
+            return true;
+    return false;
+}
+
 /* An ack may call only that safe which a kill cannot take away. */
 static void check_safe(struct sim *sim, const struct beat *beat, const struct receiver_answer *answer)
 {
-    if (answer->ack.safe == 0)
-        return;
     const struct sim_stored_host *host = &sim->store.hosts[answer->host->id];
-    for (size_t i = host->heard_count; i > 0; i--) {
-        const struct sim_heard *heard = &host->heard[i - 1];
-        if (heard->agent_start == beat->agent_start && heard->number == answer->ack.safe)
-            return;
-    }
-    sim_fail(sim, "%s: beat %u is called safe, and is not stored", host->name, answer->ack.safe);
+    for (uint32_t number = beat->oldest_kept; number <= answer->ack.safe; number++)
+        if (!is_stored(host, beat->agent_start, number))
+            sim_fail(sim, "%s: beat %u is called safe, and is not stored", answer->host->name, number);
 }
 
 static void remember_heard(struct sim *sim, const struct sim_datagram *datagram, const struct receiver_answer *answer)

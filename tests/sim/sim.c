@@ -13,6 +13,7 @@
 #include "agent/agent.h"
 
 #define SHUTDOWN_NS (3 * NS_PER_S) /* from the end of the agent until the power is off */
+#define KEPT 8                     /* beats that an agent claims to keep */
 #define TEXT_KEPT 16384            /* of the trace of a long run, for the case of a failure */
 
 void *sim_grow(void *array, size_t *capacity, size_t count, size_t size)
@@ -107,6 +108,13 @@ static void end_agent(struct sim *sim, struct sim_host *host)
     happened(sim, host, SIM_AGENT_OFF);
 }
 
+/* Says that the last beats could still be sent: then an ack tells how many of them are safe. */
+static void claim_kept(struct agent_message *message)
+{
+    if (!message->is_bye)
+        message->beat.oldest_kept = message->beat.number > KEPT ? message->beat.number - KEPT : 1;
+}
+
 static void measure(struct sim *sim, struct sim_host *host)
 {
     struct agent_actions *actions = &sim->actions;
@@ -133,7 +141,8 @@ static void act(struct sim *sim, size_t index, bool answers)
     if (host->wake <= sim->now)
         host->wake = sim->now + 1;
     for (size_t i = 0; i < actions->message_count; i++) {
-        const struct agent_message *message = &actions->messages[i];
+        struct agent_message *message = &actions->messages[i];
+        claim_kept(message);
         if (sim->options.plain && !message->is_bye && !answers && message->beat.number == host->plain_number)
             continue;
         host->plain_number = message->beat.number;
@@ -364,6 +373,7 @@ void sim_awake(struct sim *sim, size_t index)
     int64_t slept = sim->now - host->asleep_from;
     host->asleep = false;
     host->run_offset += slept; /* CLOCK_MONOTONIC stood still, CLOCK_BOOTTIME did not */
+    host->beat_due += slept;   /* a beat not heard yet is as old as that clock says */
     if (host->agent)
         host->wake += slept;
     happened(sim, host, SIM_AWAKE);

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
     bool is_long = argc > 1 && strcmp(argv[1], "--long") == 0;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    double years = is_long ? 20 : 0.25;
+    double years = is_long ? 20 : 0.1;
     bool good = true;
     printf("seed %" PRIu64 "\n", seed);
     static const double losses[] = {0, 0.01, 0.05, 0.20};

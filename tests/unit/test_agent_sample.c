@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_agent_sample.c - texts of /proc, as real kernels write them and as they should never be, and what is read from
- * them. A metric that a row does not name must stay NaN. */
+ * them. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,48 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/sample_disk.h"
+#include "agent/sample_kernel.h"
 #include "agent/sample_load.h"
 #include "agent/sample_memory.h"
-#include "agent/sample_mounts.h"
-#include "agent/sample_net.h"
 #include "agent/sample_stat.h"
-
-#define WANT_MAX 8
-
-struct want {
-    enum metric metric;
-    double value;
-};
-
-struct row {
-    const char *what;
-    const char *text;
-    struct want wants[WANT_MAX];
-    size_t count;
-};
-
-/* Wants of a row, counted. */
-#define WANTS(...) {__VA_ARGS__}, sizeof((struct want[]){__VA_ARGS__}) / sizeof(struct want)
-#define NOTHING {{0}}, 0
-
-static void clear(double metrics[METRIC_COUNT])
-{
-    for (int i = 0; i < METRIC_COUNT; i++)
-        metrics[i] = (double)NAN;
-}
-
-static void check(const double metrics[METRIC_COUNT], const struct row *row)
-{
-    for (int i = 0; i < METRIC_COUNT; i++) {
-        double want = (double)NAN;
-        for (size_t k = 0; k < row->count; k++)
-            if ((int)row->wants[k].metric == i)
-                want = row->wants[k].value;
-        if (isnan(want) ? !isnan(metrics[i]) : !(fabs(metrics[i] - want) < 1e-6))
-            fail_msg("%s: %s is %f, not %f", row->what, metric_catalogue[i].name, metrics[i], want);
-    }
-}
+#include "tests/unit/metric_rows.h"
 
 /* --- /proc/loadavg ------------------------------------------------------------------------------------------------ */
 
@@ -108,7 +71,8 @@ static void test_stat(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         double metrics[METRIC_COUNT];
         clear(metrics);
-        sample_stat(metrics, rows[i].text, 100);
+        struct cpu_state cpu = {0};
+        sample_stat(metrics, &cpu, rows[i].text, 100);
         check(metrics, &rows[i]);
     }
 }
@@ -116,10 +80,84 @@ static void test_stat(void **state)
 static void test_stat_ticks(void **state)
 {
     double metrics[METRIC_COUNT];
+    struct cpu_state cpu = {0};
     (void)state;
     clear(metrics);
-    sample_stat(metrics, "cpu  1000 0 0 0 0 0 0 0\ncpu0 1000\n", 250);
+    sample_stat(metrics, &cpu, "cpu  1000 0 0 0 0 0 0 0\ncpu0 1000\n", 250);
     assert_true(fabs(metrics[METRIC_CPU_USER] - 400) < 1e-6);
+}
+
+/* --- CPUs that come and go ----------------------------------------------------------------------------------------- */
+
+struct cpu_row {
+    const char *what;
+    unsigned cpu_count;
+    unsigned long long ticks; /* user, 100 a second, of all CPUs */
+    double percent;           /* the total that is told */
+    bool saves;
+};
+
+static void measure_cpus(double metrics[METRIC_COUNT], struct cpu_state *cpu, const struct cpu_row *row)
+{
+    char text[8192];
+    size_t len = (size_t)snprintf(text, sizeof text, "cpu  %llu 0 0 0 0 0 0 0\n", row->ticks);
+    for (unsigned i = 0; i < row->cpu_count; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "cpu%u 1 0 0 0 0 0 0 0\n", i);
+    clear(metrics);
+    sample_stat(metrics, cpu, text, 100);
+}
+
+static const struct cpu_row cpu_rows[] = {
+    {"start, long after the boot", 8, 8000000000, 1e9, true},
+    {"a second of full use", 8, 8000000800, 1e9 + 100, false},
+    {"half of them went: no more than 100 % in that second", 4, 8000001400, 1e9 + 175, true},
+    {"full use of the rest", 4, 8000001800, 1e9 + 275, false},
+    {"they are back", 8, 8000002600, 1e9 + 375, true},
+    {"a large machine", 200, 8000022600, 1e9 + 475, true},
+    {"a few ticks less", 200, 8000022590, 1e9 + 475, false},
+    {"and on", 200, 8000022800, 1e9 + 476, false},
+    {"all anew", 200, 500, 1e9 + 476, true},
+    {"on from there", 200, 20500, 1e9 + 576, false},
+};
+
+static void test_cpu_hotplug(void **state)
+{
+    struct cpu_state cpu = {0};
+    double last = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cpu_rows / sizeof cpu_rows[0]; i++) {
+        double metrics[METRIC_COUNT];
+        measure_cpus(metrics, &cpu, &cpu_rows[i]);
+        if (fabs(metrics[METRIC_CPU_USER] - cpu_rows[i].percent) > 1e-4 || metrics[METRIC_CPU_USER] < last)
+            fail_msg("%s: %f, not %f", cpu_rows[i].what, metrics[METRIC_CPU_USER], cpu_rows[i].percent);
+        if (cpu.changed != cpu_rows[i].saves)
+            fail_msg("%s: to be saved or not", cpu_rows[i].what);
+        cpu.changed = false;
+        last = metrics[METRIC_CPU_USER];
+    }
+}
+
+/* Another run of the agent starts at each sample, from what was saved last: it tells the same total to the last bit, as
+ * long as the number of CPUs did not change just then. */
+static void test_cpu_restart(void **state)
+{
+    struct cpu_state cpu = {0}, saved = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof cpu_rows / sizeof cpu_rows[0]; i++) {
+        double metrics[METRIC_COUNT], again[METRIC_COUNT];
+        measure_cpus(metrics, &cpu, &cpu_rows[i]);
+        if (cpu.changed) {
+            saved = cpu;
+            memcpy(saved.last_ticks, saved.base_ticks, sizeof saved.last_ticks);
+        }
+        cpu.changed = saved.changed = false;
+        if (strcmp(cpu_rows[i].what, "a few ticks less") == 0)
+            continue;
+        struct cpu_state other = saved;
+        measure_cpus(again, &other, &cpu_rows[i]);
+        if (memcmp(&metrics[METRIC_CPU_USER], &again[METRIC_CPU_USER], sizeof metrics[0]) != 0)
+            fail_msg("%s: %f after a restart, not %f", cpu_rows[i].what, again[METRIC_CPU_USER], metrics[METRIC_CPU_USER]);
+    }
 }
 
 /* --- /proc/meminfo ------------------------------------------------------------------------------------------------ */
@@ -152,307 +190,150 @@ static void test_memory(void **state)
     }
 }
 
-/* --- Devices ------------------------------------------------------------------------------------------------------ */
+/* --- Control group -------------------------------------------------------------------------------------------------- */
 
-/* A filter that wants the names in a list and counts how often it is asked. */
-struct names {
-    const char *const *wanted;
-    unsigned asked;
+struct group_row {
+    const char *what, *limit, *usage, *stat;
+    double total, available, used; /* of a machine with 1000 bytes, 500 of them available */
 };
 
-static bool is_in_list(void *context, const char *name)
+static void test_memory_group(void **state)
 {
-    struct names *names = context;
-    names->asked++;
-    for (const char *const *at = names->wanted; *at; at++)
-        if (strcmp(*at, name) == 0)
-            return true;
-    return false;
+    static const struct group_row rows[] = {
+        {"version 2", "400\n", "300\n", "anon 100\nfile 150\ninactive_file 60\nactive_file 40\nslab_reclaimable 20\n",
+         400, 220, 45},
+        {"version 1, with children", "400\n", "300\n",
+         "inactive_file 1\nactive_file 1\ntotal_inactive_file 60\ntotal_active_file 40\n", 400, 200, 50},
+        {"the machine has less left", "900\n", "0\n", "", 900, 500, 400.0 / 9},
+        {"over its limit", "100\n", "130\n", "", 100, 0, 100},
+        {"more cache than usage", "100\n", "10\n", "active_file 50\n", 100, 100, 0},
+        {"no limit, version 2", "max\n", "300\n", "", 1000, 500, 50},
+        {"no limit, version 1", "9223372036854771712\n", "300\n", "", 1000, 500, 50},
+        {"a limit above what there is", "1001\n", "300\n", "", 1000, 500, 50},
+        {"nothing told", "", "", "", 1000, 500, 50},
+        {"no usage", "400\n", "", "", 1000, 500, 50},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct memory_group group;
+        struct row want = {rows[i].what,
+                           "",
+                           {{METRIC_MEM_TOTAL, rows[i].total},
+                            {METRIC_MEM_AVAILABLE, rows[i].available},
+                            {METRIC_MEM_USED, rows[i].used}},
+                           3};
+        double metrics[METRIC_COUNT];
+        clear(metrics);
+        metrics[METRIC_MEM_TOTAL] = 1000;
+        metrics[METRIC_MEM_AVAILABLE] = 500;
+        metrics[METRIC_MEM_USED] = 50;
+        if (memory_group_parse(&group, rows[i].limit, rows[i].usage, rows[i].stat))
+            sample_memory_group(metrics, &group);
+        check(metrics, &want);
+    }
 }
 
-static const char *const disk_names[] = {"sda", "nvme0n1", "cciss/c0d0", "xvda1", NULL};
+/* --- Single figures -------------------------------------------------------------------------------------------------- */
 
-static void test_disk(void **state)
+static void test_tcp(void **state)
 {
     static const struct row rows[] = {
-        {"partitions, loop, md and dm count no byte twice",
-         "   7       0 loop0 9 0 9 9 9 0 9 9 0 9 9\n   8       0 sda 10 1 100 5 20 2 200 6 0 70 11 0 0 0 0 0 0\n"
-         "   8       1 sda1 10 1 100 5 20 2 200 6 0 70 11 0 0 0 0 0 0\n 259       0 nvme0n1 1 0 8 0 2 0 16 0 0 1 1 0 0 "
-         "0 0\n"
-         "   9       0 md0 9 9 9 9 9 9 9 9 9 9 9\n 253       0 dm-0 9 9 9 9 9 9 9 9 9 9 9\n",
-         WANTS({METRIC_DISK_READ, 108 * 512}, {METRIC_DISK_WRITE, 216 * 512}, {METRIC_DISK_OPERATIONS, 33})},
-        {"a name like a folder", " 104 0 cciss/c0d0 1 0 1 0 1 0 1 0 0 0 0\n",
-         WANTS({METRIC_DISK_READ, 512}, {METRIC_DISK_WRITE, 512}, {METRIC_DISK_OPERATIONS, 2})},
-        {"a guest that has only partitions", " 202 1 xvda1 1 0 2 0 3 0 4 0 0 0 0\n",
-         WANTS({METRIC_DISK_READ, 1024}, {METRIC_DISK_WRITE, 2048}, {METRIC_DISK_OPERATIONS, 4})},
-        {"no disk that counts", " 253 0 dm-0 9 9 9 9 9 9 9 9 9 9 9\n", NOTHING},
-        {"a partition line of 2.6.24", "   8 0 sda 10 100 20 200\n", NOTHING},
-        {"cut inside a line", "   8       0 sda 10 1 100 5 20 2 200 6 0 7", NOTHING},
-        {"empty", "", NOTHING},
-        {"nonsense", "sda\n1 2\n\n-1 0 sda 1 1 1 1 1 1 1 1 1 1 1\n", NOTHING},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        double metrics[METRIC_COUNT];
-        struct disk_state disks = {0};
-        struct names names = {.wanted = disk_names};
-        struct device_filter filter = {is_in_list, &names};
-        clear(metrics);
-        sample_disk(metrics, &disks, rows[i].text, 1000, &filter);
-        check(metrics, &rows[i]);
-    }
-}
-
-struct busy_row {
-    int64_t now_ms;
-    const char *text; /* NULL: none */
-    double busiest;
-    unsigned asked; /* the filter, in all */
-};
-
-/* The busiest disk since the last sample: the states of one run, in order. */
-static void test_disk_busiest(void **state)
-{
-    static const char one[] = " 8 0 sda 0 0 0 0 0 0 0 0 0 1000 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 1000 0\n";
-    static const struct busy_row rows[] = {
-        {10000, one, (double)NAN, 2}, /* nothing to compare with */
-        {20000, " 8 0 sda 0 0 0 0 0 0 0 0 0 3500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", 25, 2},
-        {20000, " 8 0 sda 0 0 0 0 0 0 0 0 0 3500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", (double)NAN,
-         2}, /* no time went by */
-        {30000, " 8 0 sda 0 0 0 0 0 0 0 0 0 93500 0\n 8 1 sda1 0 0 0 0 0 0 0 0 0 9999 0\n", 100, 2}, /* never more */
-        {40000, " 8 0 sda 0 0 0 0 0 0 0 0 0 94500 0\n 8 16 nvme0n1 0 0 0 0 0 0 0 0 0 4294967000 0\n", (double)NAN, 4},
-        {50000, " 8 0 sda 0 0 0 0 0 0 0 0 0 95500 0\n 8 16 nvme0n1 0 0 0 0 0 0 0 0 0 4704 0\n", 50, 4}, /* wrapped */
-        {60000, "", (double)NAN, 4},
-        {70000, " 8 0 sda 0 0 0 0 0 0 0 0 0 95500 0\n", (double)NAN, 5},
-        {80000, " 8 0 sda 0 0 0 0 0 0 0 0 0 95500 0\n", 0, 5},
-    };
-    struct disk_state disks = {0};
-    struct names names = {.wanted = disk_names};
-    struct device_filter filter = {is_in_list, &names};
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        double metrics[METRIC_COUNT];
-        clear(metrics);
-        sample_disk(metrics, &disks, rows[i].text, rows[i].now_ms, &filter);
-        double busiest = metrics[METRIC_DISK_BUSIEST];
-        if (isnan(rows[i].busiest) ? !isnan(busiest) : !(fabs(busiest - rows[i].busiest) < 1e-6))
-            fail_msg("row %zu: %f, not %f", i, busiest, rows[i].busiest);
-        if (names.asked != rows[i].asked)
-            fail_msg("row %zu: asked %u times, not %u", i, names.asked, rows[i].asked);
-    }
-}
-
-#define NET_HEAD                                                                                                       \
-    "Inter-|   Receive                                                |  Transmit\n"                                   \
-    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier " \
-    "compressed\n"
-
-static const char *const net_names[] = {"eth0", "eth1", "enp3s0f0np0", NULL};
-
-static void test_net(void **state)
-{
-    static const struct row rows[] = {
-        {"two physical ones; bond, bridge, VLAN and guests count nothing twice",
-         NET_HEAD "    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n  eth0: 1000 10 1 2 0 0 0 0 500 5 3 4 0 0 0 0\n"
-                  "  eth1: 1 1 1 1 0 0 0 0 1 1 1 1 0 0 0 0\n bond0: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n"
-                  "eth0.100: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\nvnet12: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n",
-         WANTS({METRIC_NET_IN, 1001}, {METRIC_NET_OUT, 501}, {METRIC_PACKETS_IN, 11}, {METRIC_PACKETS_OUT, 6},
-               {METRIC_NET_ERRORS, 6}, {METRIC_NET_DROPS, 8})},
-        {"a container: all but the loopback",
-         NET_HEAD "    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\nveth7: 100 1 0 0 0 0 0 0 200 2 0 0 0 0 0 0\n",
-         WANTS({METRIC_NET_IN, 100}, {METRIC_NET_OUT, 200}, {METRIC_PACKETS_IN, 1}, {METRIC_PACKETS_OUT, 2},
-               {METRIC_NET_ERRORS, 0}, {METRIC_NET_DROPS, 0})},
-        {"no blank behind the colon; an alias of long ago",
-         NET_HEAD
-         "eth0:4294967296 10 0 0 0 0 0 0 18446744073709551615 5 0 0 0 0 0 0\neth0:1: 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5\n",
-         WANTS({METRIC_NET_IN, 4294967296.0}, {METRIC_NET_OUT, 18446744073709551615.0}, {METRIC_PACKETS_IN, 10},
-               {METRIC_PACKETS_OUT, 5}, {METRIC_NET_ERRORS, 0}, {METRIC_NET_DROPS, 0})},
-        {"only the loopback", NET_HEAD "    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n", NOTHING},
-        {"cut inside a line", NET_HEAD "  eth0: 1000 10 0 0 0 0 0 0 500", NOTHING},
-        {"a line too short", NET_HEAD "  eth0: 1000 10 0 0 0 0 0 0 500\n", NOTHING},
-        {"empty", "", NOTHING},
-        {"nonsense", ":\n: 1\n  : 2\neth0\n", NOTHING},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        double metrics[METRIC_COUNT];
-        struct device_choice choice = {0};
-        struct names names = {.wanted = net_names};
-        struct device_filter filter = {is_in_list, &names};
-        clear(metrics);
-        sample_net(metrics, &choice, rows[i].text, &filter, true);
-        check(metrics, &rows[i]);
-        /* The second time nobody is asked again, and the answer is the same. */
-        unsigned asked = names.asked;
-        clear(metrics);
-        sample_net(metrics, &choice, rows[i].text, &filter, true);
-        check(metrics, &rows[i]);
-        assert_int_equal(names.asked, asked);
-    }
-}
-
-/* Interfaces named in the configuration: when there are none of them, nothing else is counted instead. */
-static void test_net_named(void **state)
-{
-    static const struct row none = {"none of the named", NET_HEAD "tun0: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n", NOTHING};
-    double metrics[METRIC_COUNT];
-    struct device_choice choice = {0};
-    struct names names = {.wanted = net_names};
-    struct device_filter filter = {is_in_list, &names};
-    (void)state;
-    clear(metrics);
-    sample_net(metrics, &choice, none.text, &filter, false);
-    check(metrics, &none);
-    sample_net(metrics, &choice,
-               NET_HEAD "eth1: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\ntun0: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n", &filter,
-               false);
-    assert_true(metrics[METRIC_NET_IN] > 0.5 && metrics[METRIC_NET_IN] < 1.5);
-}
-
-/* More devices than can be remembered: those behind do not count, and nothing is written past the end. */
-static void test_many_devices(void **state)
-{
-    static char text[(DEVICE_MAX + 100) * 48];
-    static const char *const ends[] = {"d0", "d4095", "d4096", "d4150", NULL};
-    size_t len = 0;
-    double metrics[METRIC_COUNT];
-    struct disk_state disks = {0};
-    struct names names = {.wanted = ends};
-    struct device_filter filter = {is_in_list, &names};
-    (void)state;
-    for (int i = 0; i < DEVICE_MAX + 100; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "8 %d d%d 1 0 1 0 0 0 0 0 0 0 0\n", i, i);
-    clear(metrics);
-    sample_disk(metrics, &disks, text, 1, &filter);
-    assert_true(fabs(metrics[METRIC_DISK_OPERATIONS] - 2) < 1e-6);
-}
-
-static bool split_all(struct span *name, struct span *rest, struct span line)
-{
-    *name = line;
-    *rest = (struct span){line.at + line.len, 0};
-    return true;
-}
-
-static bool want_all(void *context, const char *name)
-{
-    (void)context;
-    return name != NULL;
-}
-
-static void test_device_choice_bounds(void **state)
-{
-    static char text[2 * (DEVICE_MAX + 100) + 100];
-    struct {
-        struct device_choice choice;
-        uint8_t guard[64];
-    } guarded = {.choice = {0}};
-    struct device_filter filter = {.is_wanted = want_all};
-    (void)state;
-    memset(text, 'x', 99); /* a name too long to be asked about */
-    text[99] = '\n';
-    for (size_t i = 100; i + 1 < sizeof text; i += 2)
-        memcpy(text + i, i + 2 < sizeof text ? "d\n" : "d", 2);
-    memset(guarded.guard, 0x5a, sizeof guarded.guard);
-    assert_false(device_choice_is_current(&guarded.choice, text, split_all));
-    device_choice_make(&guarded.choice, text, split_all, &filter);
-    assert_true(device_choice_is_current(&guarded.choice, text, split_all));
-    assert_int_equal(guarded.choice.count, DEVICE_MAX - 1);
-    for (size_t i = 0; i < sizeof guarded.guard; i++)
-        assert_int_equal(guarded.guard[i], 0x5a);
-    assert_false(device_choice_has(&guarded.choice, 0));
-    assert_true(device_choice_has(&guarded.choice, DEVICE_MAX - 1));
-    for (size_t i = 0; i < 300; i++)
-        assert_false(device_choice_has(&guarded.choice, DEVICE_MAX + i));
-}
-
-/* --- /proc/self/mounts -------------------------------------------------------------------------------------------- */
-
-struct mount_row {
-    const char *what;
-    const char *text;
-    const char *dirs; /* those that are looked at, with commas */
-};
-
-static void test_mounts(void **state)
-{
-    static const struct mount_row rows[] = {
         {"usual",
-         "sysfs /sys sysfs rw 0 0\nproc /proc proc rw 0 0\nudev /dev devtmpfs rw 0 0\n/dev/sda1 / ext4 rw 0 0\n"
-         "tmpfs /run tmpfs rw 0 0\n/dev/sda2 /home xfs rw 0 0\n/dev/mapper/vg-data /data btrfs rw 0 0\n"
-         "nas:/export /mnt/nas nfs4 rw 0 0\n//nas/share /mnt/win cifs rw 0 0\nsshfs /mnt/ssh fuse.sshfs rw 0 0\n"
-         "/dev/sdb1 /mnt/usb fuseblk rw 0 0\n/dev/loop3 /snap/core squashfs ro 0 0\n/dev/sr0 /cdrom iso9660 ro 0 0\n",
-         "/,/home,/data"},
-        {"each device once",
-         "/dev/sda1 / ext4 rw 0 0\n/dev/sda2 /data ext4 rw 0 0\n/dev/sda2 /srv/www ext4 rw 0 0\n"
-         "/dev/sda1 /var/lib/docker ext4 rw 0 0\n",
-         "/,/data"},
-        {"the root also if its device was seen before", "/dev/sda1 /sysroot xfs rw 0 0\n/dev/sda1 / xfs rw 0 0\n",
-         "/sysroot,/"},
-        {"root of an initramfs, then the real one", "rootfs / rootfs rw 0 0\n/dev/root / ext4 rw 0 0\n", "/"},
-        {"a container", "overlay / overlay rw 0 0\n/dev/vda1 /etc/hosts ext4 rw 0 0\n", "/,/etc/hosts"},
-        {"a diskless machine", "nas:/root / nfs rw 0 0\n/dev/sda1 /scratch ext4 rw 0 0\n", "/scratch"},
-        {"ZFS", "tank/root / zfs rw 0 0\ntank/home /home zfs rw 0 0\n", "/,/home"},
-        {"escapes",
-         "/dev/sda1 /my\\040disk ext4 rw 0 0\n/dev/sda2 /back\\134slash\\011 ext4 rw 0 0\n/dev/sda3 /x\\04 ext4 rw 0 "
-         "0\n",
-         "/my disk,/back\\slash\t,/x\\04"},
-        {"a network file system over a local one hides it",
-         "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data ext4 rw 0 0\nnas:/d /data nfs rw 0 0\n", "/"},
-        {"... and what is below it",
-         "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data/a ext4 rw 0 0\nnas:/d /data nfs rw 0 0\n/dev/sdc1 /database ext4 rw "
-         "0 0\n",
-         "/,/database"},
-        {"the way to a local one leads through the network",
-         "/dev/sda1 / ext4 rw 0 0\nnas:/d /srv nfs rw 0 0\n/dev/sdb1 /srv/local ext4 rw 0 0\n", "/"},
-        {"ignored by pattern",
-         "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /backup/1 ext4 rw 0 0\n/dev/sdc1 /scratch ext4 rw 0 0\n", "/"},
-        {"cut inside a line", "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /data ext4", "/"},
-        {"short lines", "/dev/sda1\n/dev/sda1 /\n\n", ""},
-        {"empty", "", ""},
+         "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens CurrEstab InSegs\n"
+         "Tcp: 1 200 120000 -1 132 17 4592\nUdp: InDatagrams\nUdp: 3870\n",
+         WANTS({METRIC_TCP_ESTABLISHED, 17})},
+        {"cut", "Tcp: RtoAlgorithm CurrEstab\nTcp: 1 1", NOTHING},
+        {"too few values", "Tcp: RtoAlgorithm CurrEstab\nTcp: 1\n", NOTHING},
+        {"no such name", "Tcp: RtoAlgorithm\nTcp: 1\n", NOTHING},
+        {"no number", "Tcp: CurrEstab\nTcp: x\n", NOTHING},
+        {"empty", "", NOTHING},
     };
-    static char backup[] = "/backup/*", scratch[] = "/scr?tch";
-    static char *const ignore[] = {backup, scratch};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct mount_list list;
-        char dirs[512] = "";
-        size_t len = 0;
-        bool by_pattern = strcmp(rows[i].what, "ignored by pattern") == 0;
-        sample_mounts(&list, rows[i].text, ignore, by_pattern ? 2 : 0);
-        for (size_t k = 0; k < list.count; k++)
-            len += (size_t)snprintf(dirs + len, sizeof dirs - len, "%s%s", k ? "," : "", list.mounts[k].dir);
-        if (strcmp(dirs, rows[i].dirs) != 0)
-            fail_msg("%s: \"%s\", not \"%s\"", rows[i].what, dirs, rows[i].dirs);
+        double metrics[METRIC_COUNT];
+        clear(metrics);
+        sample_tcp(metrics, rows[i].text);
+        check(metrics, &rows[i]);
     }
 }
 
-static void test_mounts_bounds(void **state)
+static void test_file_handles(void **state)
 {
-    static char text[200 * 400];
-    struct mount_list list;
-    size_t len = 0;
-    char folder[300];
+    static const struct row rows[] = {
+        {"usual", "1462\t0\t2466183\n", WANTS({METRIC_FILE_HANDLES, 1462})},
+        {"before 2.6", "1462\t400\t9223372036854775807\n", WANTS({METRIC_FILE_HANDLES, 1062})},
+        {"cut", "1462\t4", NOTHING},
+        {"more unused than there are", "1\t2\t3\n", NOTHING},
+        {"empty", "", NOTHING},
+    };
     (void)state;
-    memset(folder, 'x', sizeof folder);
-    len += (size_t)snprintf(text, sizeof text, "/dev/long /%.*s ext4 rw 0 0\n/dev/fits /%.*s ext4 rw 0 0\n",
-                            MOUNT_DIR_SIZE - 1, folder, MOUNT_DIR_SIZE - 2, folder);
-    for (int i = 0; i < 200; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "/dev/sd%d /mnt/%d ext4 rw 0 0\n", i, i);
-    sample_mounts(&list, text, NULL, 0);
-    assert_int_equal(list.count, MOUNT_MAX);
-    assert_int_equal(strlen(list.mounts[0].dir), MOUNT_DIR_SIZE - 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double metrics[METRIC_COUNT];
+        clear(metrics);
+        sample_file_handles(metrics, rows[i].text);
+        check(metrics, &rows[i]);
+    }
+}
+
+struct value_row {
+    const char *text;
+    double value;
+};
+
+static void check_value(double value, const struct value_row *row)
+{
+    if (isnan(row->value) ? !isnan(value) : !(fabs(value - row->value) < 1e-9))
+        fail_msg("\"%s\": %f, not %f", row->text, value, row->value);
+}
+
+static void test_pressure(void **state)
+{
+    static const struct value_row rows[] = {
+        {"some avg10=0.07 avg60=0.19 avg300=0.31 total=14962603\nfull avg10=0.01 avg60=0.09 avg300=0.21 total=1\n",
+         1496.2603},
+        {"full avg10=0.01 avg60=0.09 avg300=0.21 total=1\n", (double)NAN},
+        {"some avg10=0.07 total=149", (double)NAN},
+        {"some total=x\n", (double)NAN},
+        {"", (double)NAN},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double value = (double)NAN;
+        sample_pressure(&value, rows[i].text);
+        check_value(value, &rows[i]);
+    }
+}
+
+/* Each after the ones before: the hottest stays. */
+static void test_temperature(void **state)
+{
+    static const struct value_row rows[] = {
+        {"", (double)NAN},      {"x\n", (double)NAN}, {"-128000\n", (double)NAN}, {"127000\n", (double)NAN},
+        {"125000\n", (double)NAN}, {"-5500\n", -5.5},    {"0\n", 0},               {"45123\n", 45.123},
+        {"20000\n", 45.123},     {"99", 45.123},       {"3000000\n", 45.123},     {"124999\n", 124.999},
+    };
+    double value = (double)NAN;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        sample_temperature(&value, rows[i].text);
+        check_value(value, &rows[i]);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_load),          cmocka_unit_test(test_stat),
-        cmocka_unit_test(test_stat_ticks),    cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_disk),          cmocka_unit_test(test_disk_busiest),
-        cmocka_unit_test(test_net),           cmocka_unit_test(test_net_named),
-        cmocka_unit_test(test_many_devices),  cmocka_unit_test(test_mounts),
-        cmocka_unit_test(test_mounts_bounds), cmocka_unit_test(test_device_choice_bounds),
+        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_stat),
+        cmocka_unit_test(test_stat_ticks),
+        cmocka_unit_test(test_cpu_hotplug),
+        cmocka_unit_test(test_cpu_restart),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_group),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_file_handles),
+        cmocka_unit_test(test_pressure),
+        cmocka_unit_test(test_temperature),
     };
     return cmocka_run_group_tests_name("agent sample", tests, NULL, NULL);
 }
