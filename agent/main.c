@@ -47,7 +47,8 @@ static int parse_command(struct command *command, int argc, char **argv)
         case 'h': (void)fputs(help, stdout); return EXIT_SUCCESS;
         case 'V': (void)puts("twobeat-agent " TWOBEAT_VERSION); return EXIT_SUCCESS;
         default:
-            (void)fprintf(stderr, "twobeat-agent: option \"%s\" is not known or lacks its value; try: twobeat-agent --help\n",
+            (void)fprintf(stderr,
+                          "twobeat-agent: option \"%s\" is not known or lacks its value; try: twobeat-agent --help\n",
                           argv[optind - 1]);
             return EXIT_USAGE;
         }
@@ -70,7 +71,7 @@ int main(int argc, char **argv)
         return status;
     footprint_limit();
     log_init("twobeat-agent", command.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    (void)signal(SIGPIPE, SIG_IGN); /* A reader of the log that is gone must not end us. */
+    (void)signal(SIGPIPE, SIG_IGN); /* a log that nobody reads must not end us */
     if (sodium_init() < 0) {
         log_line(LOG_LEVEL_ERROR, "libsodium does not start; there may be no source of random numbers");
         return EXIT_FAILURE;

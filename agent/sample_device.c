@@ -73,7 +73,6 @@ void device_table_choose(struct device_table *table, const char *text, device_sp
     for (size_t i = 0; i < before_count; i++)
         if (table->before[i].id != 0)
             table->changed = true;
-    table->begun = table->begun || table->count > 0;
 }
 
 void device_table_reconsider(struct device_table *table)
@@ -112,5 +111,5 @@ void device_table_add(struct device_table *table, size_t order, const uint64_t *
         else
             device->raw[i] = raw[i];
     }
-    device->known = true;
+    device->known = table->begun = true;
 }

@@ -12,6 +12,9 @@ int error_set(struct error *error, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(error->text, sizeof error->text, format, args);
         va_end(args);
+        for (char *c = error->text; *c; c++) /* one line, whatever a file or a datagram put into it */
+            if ((unsigned char)*c < ' ' || *c == 0x7f)
+                *c = '?';
     }
     return -1;
 }

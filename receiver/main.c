@@ -44,9 +44,10 @@ static int parse_options(struct options *out, int argc, char **argv)
         case 'h': (void)fputs(usage_text, stdout); return 0;
         case 'V': (void)puts("twobeat-receiver " TWOBEAT_VERSION); return 0;
         default:
-            (void)fprintf(stderr,
-                          "twobeat-receiver: option \"%s\" is not known or lacks its value; try: twobeat-receiver --help\n",
-                          argv[optind - 1]);
+            (void)fprintf(
+                stderr,
+                "twobeat-receiver: option \"%s\" is not known or lacks its value; try: twobeat-receiver --help\n",
+                argv[optind - 1]);
             return 2;
         }
     }
@@ -80,7 +81,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     log_init("twobeat-receiver", options.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    (void)signal(SIGPIPE, SIG_IGN); /* A client of the socket that hangs up, or a reader of the log that is gone, must not end us. */
+    (void)signal(SIGPIPE, SIG_IGN); /* a client that hangs up must not end us, nor a log that nobody reads */
     if (sodium_init() < 0) {
         log_line(LOG_LEVEL_ERROR, "cannot set up libsodium");
         return 1;

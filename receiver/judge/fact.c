@@ -93,6 +93,16 @@ static void visit_absence(struct codec *codec, struct fact_absence *absence)
         absence->cause = (enum cause)cause;
 }
 
+static void visit_settings(struct codec *codec, struct fact_settings *settings)
+{
+    uint8_t conservative = settings->conservative;
+    codec_svarint(codec, &settings->planned_limit_ns);
+    codec_u8(codec, &conservative);
+    settings->conservative = conservative != 0;
+    if (settings->planned_limit_ns < 0 || settings->planned_limit_ns > INSTANT_LIMIT_NS / 2)
+        codec->failed = true;
+}
+
 void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous)
 {
     uint8_t type = (uint8_t)fact->type;
@@ -110,6 +120,7 @@ void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous
         visit_bye(codec, &fact->bye, fact->now);
         return;
     case FACT_ABSENCE: visit_absence(codec, &fact->absence); return;
+    case FACT_SETTINGS: visit_settings(codec, &fact->settings); return;
     case FACT_JUDGED:
     case FACT_DROPS:
     case FACT_WINDOWS: return;

@@ -21,7 +21,8 @@ enum fact_type {
     FACT_JUDGED = 3,  /* deadlines up to `now` have been judged */
     FACT_ABSENCE = 4, /* the receiver could not observe */
     FACT_DROPS = 5,   /* the kernel dropped datagrams of ours */
-    FACT_WINDOWS = 6  /* maintenance windows have changed */
+    FACT_WINDOWS = 6, /* maintenance windows have changed */
+    FACT_SETTINGS = 7 /* what was set when the facts after it were judged: a replay must judge alike */
 };
 
 /* An accepted beat. What rarely changes is left out of the encoding when it is as in the last beat of the host. */
@@ -52,6 +53,11 @@ struct fact_absence {
     enum cause cause;
 };
 
+struct fact_settings {
+    int64_t planned_limit_ns;
+    bool conservative;
+};
+
 struct fact {
     enum fact_type type;
     struct instant now;
@@ -60,6 +66,7 @@ struct fact {
         struct fact_beat beat;
         struct fact_bye bye;
         struct fact_absence absence;
+        struct fact_settings settings;
     };
 };
 

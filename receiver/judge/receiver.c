@@ -27,7 +27,7 @@ struct receiver *receiver_create(const struct receiver_options *options)
     struct receiver *receiver = calloc(1, sizeof *receiver);
     if (!receiver)
         return NULL;
-    receiver->options = *options;
+    receiver->options = receiver->configured = *options;
     receiver->absences_from = (struct instant){INT64_MIN};
     return receiver;
 }
@@ -43,12 +43,6 @@ void receiver_destroy(struct receiver *receiver)
     free(receiver->planned);
     receiver_output_free(&receiver->output);
     free(receiver);
-}
-
-void receiver_set_options(struct receiver *receiver, int64_t planned_limit_ns, bool conservative)
-{
-    receiver->options.planned_limit_ns = planned_limit_ns;
-    receiver->options.conservative = conservative;
 }
 
 static struct verdict_context context_at(struct receiver *receiver, struct instant now)
@@ -154,6 +148,10 @@ static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
         add_absence(receiver, &absence);
         step_all(receiver, fact->now, number, &absence, verdict_absence);
         return;
+    case FACT_SETTINGS:
+        receiver->options.planned_limit_ns = fact->settings.planned_limit_ns;
+        receiver->options.conservative = fact->settings.conservative;
+        return;
     case FACT_DROPS: step_all(receiver, fact->now, number, NULL, step_drops); return;
     case FACT_WINDOWS: step_all(receiver, fact->now, number, NULL, step_refresh); return;
     }
@@ -163,10 +161,6 @@ static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
 static uint64_t note(struct receiver *receiver, struct fact *fact)
 {
     struct receiver_output *out = &receiver->output;
-    if (out->facts_len == 0) {
-        out->first_fact = receiver->last_fact + 1;
-        receiver->last_fact_at = (struct instant){0};
-    }
     while (out->facts_capacity - out->facts_len < FACT_LEN_MAX) {
         size_t capacity = out->facts_capacity ? out->facts_capacity * 2 : 4096;
         uint8_t *facts = realloc(out->facts, capacity);
@@ -184,8 +178,20 @@ static uint64_t note(struct receiver *receiver, struct fact *fact)
     return ++receiver->last_fact;
 }
 
+/* Every entry of the journal begins with the settings: those before it may be trimmed. */
+static void begin_entry(struct receiver *receiver, struct instant now)
+{
+    receiver->output.first_fact = receiver->last_fact + 1;
+    receiver->last_fact_at = (struct instant){0};
+    struct fact fact = {.type = FACT_SETTINGS, .now = now};
+    fact.settings = (struct fact_settings){receiver->options.planned_limit_ns, receiver->options.conservative};
+    (void)note(receiver, &fact);
+}
+
 void receiver_note(struct receiver *receiver, struct fact *fact)
 {
+    if (receiver->output.facts_len == 0)
+        begin_entry(receiver, fact->now);
     uint64_t number = note(receiver, fact);
     apply(receiver, fact, number);
 }
@@ -249,6 +255,13 @@ int receiver_load_host(struct receiver *receiver, uint32_t id, const char *name,
     return 0;
 }
 
+void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
+{
+    struct host *host = id <= receiver->hosts.count ? receiver->hosts.hosts[id] : NULL;
+    if (host && host->lines < lines)
+        host->lines = lines;
+}
+
 int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first)
 {
     struct codec codec = codec_reader(facts, len);
@@ -291,8 +304,16 @@ static void note_absence(struct receiver *receiver, const struct absence *absenc
     receiver_note(receiver, &fact);
 }
 
+void receiver_set_options(struct receiver *receiver, struct instant now, int64_t planned_limit_ns, bool conservative)
+{
+    struct fact fact = {.type = FACT_SETTINGS, .now = now};
+    fact.settings = (struct fact_settings){planned_limit_ns, conservative};
+    receiver_note(receiver, &fact);
+}
+
 void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from)
 {
+    receiver->options = receiver->configured; /* a replay judges by the settings of its time */
     for (uint32_t id = 1; id <= receiver->hosts.count; id++)
         if (receiver->hosts.hosts[id])
             numbers_store_all(&receiver->hosts.hosts[id]->numbers);

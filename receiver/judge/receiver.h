@@ -81,7 +81,6 @@ struct receiver_output {
 
 struct receiver *receiver_create(const struct receiver_options *options); /* NULL: out of memory */
 void receiver_destroy(struct receiver *receiver);
-void receiver_set_options(struct receiver *receiver, int64_t planned_limit_ns, bool conservative);
 
 /* --- loading what was stored, in this order, before anything else; each returns 0, or -1 (out of memory, or nonsense) --- */
 int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall);
@@ -94,9 +93,15 @@ int receiver_load_host(struct receiver *receiver, uint32_t id, const char *name,
 /* Applies the facts of one journal entry, the first of which has number `first`; entries in order. */
 int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first);
 
+/* The log of a host has this many lines. Should a replay by newer rules have told fewer, those to come are counted on from here. */
+void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines);
+
 /* --- running --- */
 /* Begins: the wall clock says `wall` at `now`. `off_from` is the last mark of the run before (INSTANT_NEVER: there was none). */
 void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from);
+
+/* Other settings from now on. */
+void receiver_set_options(struct receiver *receiver, struct instant now, int64_t planned_limit_ns, bool conservative);
 
 /* A datagram opened with the key of `name`. */
 struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name,

@@ -8,7 +8,8 @@
 #include "receiver/judge/receiver.h"
 
 struct receiver {
-    struct receiver_options options;
+    struct receiver_options options;    /* in force */
+    struct receiver_options configured; /* what this process was started with */
     struct host_table hosts;
     struct deadlines deadlines;
     struct labels labels;

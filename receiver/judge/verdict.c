@@ -28,8 +28,7 @@ static void tell_line(struct host *host, struct told *told, const struct silence
         list->lines = lines;
         list->capacity = capacity;
     }
-    /* Rounded up as a label: a later run of the receiver may label what comes a moment later otherwise. */
-    int64_t latest = wall_seconds((struct wall){labels_of(c->labels, span->latest).ns + NS_PER_S - 1});
+    int64_t latest = wall_seconds((struct wall){labels_of(c->labels, span->latest).ns + NS_PER_S - 1}); /* up */
     list->lines[list->count++] = (struct transition){
         .host = host->id,
         .number = ++host->lines,

@@ -6,7 +6,8 @@
  *   {"op":"maintenance_end","hosts":["web*"]}
  *   {"op":"flush","hosts":["web*"]}
  *
- * Answers are {"ok":true,...} or {"ok":false,"error":"one line"}. A change is answered when it is stored. Whoever may open the socket (its
+ * Questions without "hosts" mean all of them; a change must name hosts. Answers are {"ok":true,...} or
+ * {"ok":false,"error":"one line"}, one question at a time. A change is answered when it is stored. Whoever may open the socket (its
  * group) may ask; changes are for root and the receiver's own user, told by the kernel (SO_PEERCRED). */
 #ifndef RECEIVER_LISTEN_CONTROL_H
 #define RECEIVER_LISTEN_CONTROL_H

@@ -229,7 +229,7 @@ static void reload(struct daemon *daemon)
     }
     if (needs_restart(&daemon->settings, &settings))
         log_line(LOG_LEVEL_WARNING, "%s: `listen` and `data` take effect with a restart only", daemon->config);
-    receiver_set_options(daemon->receiver, settings.planned_limit_ns, settings.conservative);
+    receiver_set_options(daemon->receiver, now_of(daemon), settings.planned_limit_ns, settings.conservative);
     keeper_set_flush_interval(daemon->keeper, settings.flush_interval_ns);
     receiver_settings_clear(&daemon->settings);
     daemon->settings = settings;

@@ -363,6 +363,11 @@ void keeper_stop(struct keeper *keeper, struct instant now)
         if (journal_commit(keeper->journal, &keeper->committing->batch, &error) != 0)
             log_line(LOG_LEVEL_ERROR, "%s; what happened since is lost, agents will send it again", error.text);
     }
+    /* With everything in checkpoints the next start has nothing to replay: it may be of another version. */
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id])
+            add_checkpoint(keeper, table->hosts[id]);
     struct commit_job *last = cut(keeper, now, true);
     if (!last || journal_commit(keeper->journal, &last->batch, &error) != 0)
         log_line(LOG_LEVEL_ERROR, "%s; the stop is not recorded", last ? error.text : "out of memory");

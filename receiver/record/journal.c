@@ -386,9 +386,8 @@ static int read_absence(sqlite3_stmt *stmt, void *context)
     int cause = cause_find((const char *)sqlite3_column_text(stmt, 3));
     if (cause < 0)
         return -1;
-    struct absence absence = {.from = {sqlite3_column_int64(stmt, 1)},
-                              .to = {sqlite3_column_int64(stmt, 2)},
-                              .cause = (enum cause)cause};
+    struct absence absence = {
+        .from = {sqlite3_column_int64(stmt, 1)}, .to = {sqlite3_column_int64(stmt, 2)}, .cause = (enum cause)cause};
     return receiver_load_absence(loading->receiver, &absence);
 }
 
@@ -412,6 +411,14 @@ static int read_host(sqlite3_stmt *stmt, void *context)
     return receiver_load_host(loading->receiver, (uint32_t)id, (const char *)sqlite3_column_text(stmt, 1),
                               sqlite3_column_blob(stmt, 2), (size_t)sqlite3_column_bytes(stmt, 2),
                               (uint64_t)sqlite3_column_int64(stmt, 3));
+}
+
+static int read_line_count(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    receiver_load_lines(loading->receiver, (uint32_t)sqlite3_column_int64(stmt, 0),
+                        (uint32_t)sqlite3_column_int64(stmt, 1));
+    return 0;
 }
 
 static int read_facts(sqlite3_stmt *stmt, void *context)
@@ -440,6 +447,8 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         {"SELECT id, pattern, starts_ns, ends_ns FROM maintenance ORDER BY id", read_window},
         {"SELECT id, name, checkpoint, position FROM hosts ORDER BY id", read_host},
         {"SELECT position, facts FROM journal ORDER BY position", read_facts},
+        {"SELECT id, ifnull((SELECT max(number) FROM transitions WHERE host = hosts.id), 0) FROM hosts",
+         read_line_count},
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (read_rows(journal, steps[i].sql, steps[i].read, &loading, error) != 0)

@@ -77,7 +77,8 @@ class Listener:
 
     def send(self, message, to):
         with contextlib.suppress(OSError):
-            self.socket.sendto(seal(message.TYPE, self.key.generation, self.key.name, message.encode(), self.key.key), to)
+            self.socket.sendto(seal(message.TYPE, self.key.generation, self.key.name, message.encode(), self.key.key),
+                               to)
 
     def beats(self, number=None):
         return [h for h in self.heard if not h.is_bye and number in (None, h.number)]
@@ -111,7 +112,8 @@ def test_name_does_not_resolve(_):
     with World() as world, Listener(world, "host", ack_all) as good:
         agent = world.agent("host", ("no-such-name.invalid", 2004), good)
         agent.start()
-        wait_until(lambda: complaints(agent, "cannot look up receiver no-such-name.invalid"), 40, lambda: f"the complaint; {agent.log()}")
+        wait_until(lambda: complaints(agent, "cannot look up receiver no-such-name.invalid"), 40,
+                   lambda: f"the complaint; {agent.log()}")
         count = len(good.beats())
         good.wait(lambda: len(good.beats()) >= max(count, 1) + 4, 10, "beats to the other receiver go on")
         equal(len(complaints(agent, "no-such-name.invalid: ")), 1, f"lines about it: {agent.log()}")
@@ -150,7 +152,8 @@ def test_one_of_two_is_dead(_):
         receiver.wait_state("host", "up", 5)
         wait_until(lambda: time.time() > started + 6, 10, "some beats")
         host = receiver.look("host")
-        check(0.95 < host["interval"] < 1.05 and host["margin"] <= 0.5 and host["loss"] == 0, f"the rhythm at the one that lives: {host}")
+        check(0.95 < host["interval"] < 1.05 and host["margin"] <= 0.5 and host["loss"] == 0,
+              f"the rhythm at the one that lives: {host}")
         equal(receiver.count()["known"], 0, "beats that were sent twice to the one that acks")
         check(len(silent.beats()) > 10, "the silent one is sent everything again")
         before = time.monotonic()
@@ -185,11 +188,13 @@ def test_bye(_):
             check(9 <= len(byes) <= 10, f"{len(byes)} goodbyes in 2 s")
             for at, bye in enumerate(byes):
                 wanted = at * R4
-                check(abs(bye.at - byes[0].at - wanted) < TOLERANCE_S, f"goodbye {at} at {bye.at - byes[0].at:.3f}, wanted {wanted:.3f}")
+                check(abs(bye.at - byes[0].at - wanted) < TOLERANCE_S,
+                      f"goodbye {at} at {bye.at - byes[0].at:.3f}, wanted {wanted:.3f}")
                 check(abs(bye.age_ms / 1000 - wanted) < TOLERANCE_S, f"goodbye {at} says age {bye.age_ms}")
             counters = [h.counter for h in listener.heard]
             equal(counters, list(range(1, len(counters) + 1)), "counters")
-            equal({(b.reason, b.agent_start, b.session) for b in byes}, {(1, listener.heard[0].agent_start, listener.heard[0].session)}, "what they say")
+            equal({(b.reason, b.agent_start, b.session) for b in byes},
+                  {(1, listener.heard[0].agent_start, listener.heard[0].session)}, "what they say")
             check(not any(h.at > byes[0].at for h in listener.beats()), "no beat after a goodbye")
         with Listener(world, "other", ack_all) as listener:
             agent = world.agent("other", listener)
@@ -220,27 +225,33 @@ def test_challenges(_):
         # Transmission 1 is answered by value 1: sent again at once. 2 is answered by the same value: nothing but the schedule. 3 by value 2.
         equal([h.echo[0] for h in first[:4]], [0, 1, 1, 2], "echoes")
         check(first[1].at - first[0].at < TOLERANCE_S, "a challenge is answered at once")
-        check(abs(first[2].at - first[0].at - R4) < TOLERANCE_S, f"the same value is answered once: sent again after {first[2].at - first[0].at:.3f} s")
+        check(abs(first[2].at - first[0].at - R4) < TOLERANCE_S,
+              f"the same value is answered once: sent again after {first[2].at - first[0].at:.3f} s")
         check(first[3].at - first[2].at < TOLERANCE_S, "another value is answered at once")
         equal(len(first), 4, "transmissions of the first beat, the last of which is acked")
         equal([h.counter for h in first], [1, 2, 3, 4], "counters")
-        equal(len({(h.session, h.number, h.uptime_ms, h.run_ms, h.agent_start, str(h.metrics)) for h in first}), 1, "what does not change")
+        equal(len({(h.session, h.number, h.uptime_ms, h.run_ms, h.agent_start, str(h.metrics)) for h in first}), 1,
+              "what does not change")
         for h in first:
-            check(abs(h.age_ms / 1000 - (h.at - first[0].at)) < TOLERANCE_S, f"age {h.age_ms} at {h.at - first[0].at:.3f}")
+            check(abs(h.age_ms / 1000 - (h.at - first[0].at)) < TOLERANCE_S,
+                  f"age {h.age_ms} at {h.at - first[0].at:.3f}")
         equal(listener.beats(2)[0].echo[0], 2, "the latest value goes into the next beat")
         # What is not for this session, or for a counter that was not sent, or not sealed for this host, does nothing.
         last = listener.wait(lambda: len(listener.beats(2)) >= 4 and listener.beats(2)[-1], 5, "four transmissions")
         count = len(listener.heard)
-        for message in (Challenge(last.session + 1, last.counter, b"x" * 16), Challenge(last.session, last.counter + 1, b"x" * 16),
+        for message in (Challenge(last.session + 1, last.counter, b"x" * 16),
+                        Challenge(last.session, last.counter + 1, b"x" * 16),
                         Challenge(last.session, 0, b"x" * 16)):
             listener.send(message, last.source)
         forged = seal(CHALLENGE, 1, "host", Challenge(last.session, last.counter, b"x" * 16).encode(), bytes(32))
-        other = seal(CHALLENGE, 1, "host2", Challenge(last.session, last.counter, b"x" * 16).encode(), world.key("host2").key)
+        other = seal(CHALLENGE, 1, "host2", Challenge(last.session, last.counter, b"x" * 16).encode(),
+                     world.key("host2").key)
         good = seal(CHALLENGE, 1, "host", Challenge(last.session, last.counter, b"x" * 16).encode(), listener.key.key)
         for datagram in (forged, other, good[:-1], good + b"x", b"", last.datagram, b"\xff" * 2000):
             listener.socket.sendto(datagram, last.source)
         listener.wait(lambda: listener.beats(3), 10, "the next beat")
-        equal((listener.heard[count].number, listener.heard[count].echo[0]), (3, 2), "what came next after what is not for it, and its echo")
+        equal((listener.heard[count].number, listener.heard[count].echo[0]), (3, 2),
+              "what came next after what is not for it, and its echo")
         listener.wait(lambda: len(listener.beats(3)) >= 4, 10, "the ack of the third beat")
         agent.stop()
         byes = listener.byes()
@@ -258,18 +269,24 @@ def test_run_state(_):
             listener.wait(lambda b=begin: len(listener.heard) >= b + 2, 10, "two beats")
             first, second = listener.heard[begin:begin + 2]
             told.append(first.previous_end)
-            equal((first.number, first.counter, second.number, second.previous_end), (1, 1, 2, first.previous_end), "numbers of a new run")
+            equal((first.number, first.counter, second.number, second.previous_end), (1, 1, 2, first.previous_end),
+                  "numbers of a new run")
             equal(first.boot_id, boot_id, "boot id")
-            check(abs(first.uptime_ms / 1000 - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5, f"uptime {first.uptime_ms}")
-            check(0.9 < (second.uptime_ms - first.uptime_ms) / 1000 < 1.1 and second.run_ms - first.run_ms == second.uptime_ms - first.uptime_ms,
+            check(abs(first.uptime_ms / 1000 - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5,
+                  f"uptime {first.uptime_ms}")
+            check(0.9 < (second.uptime_ms - first.uptime_ms) / 1000 < 1.1
+                  and second.run_ms - first.run_ms == second.uptime_ms - first.uptime_ms,
                   "clocks of the second beat")
-            equal((first.interval_ms, first.flags, first.oldest_kept <= 1), (1000, 0, True), "interval, flags, oldest kept")
+            equal((first.interval_ms, first.flags, first.oldest_kept <= 1), (1000, 0, True),
+                  "interval, flags, oldest kept")
             values = dict(zip(protocol.METRICS, first.metrics))
-            check(values["mem_total"] > 2**24 and values["uptime"] > 0 and not math.isnan(values["load1"]), f"metrics {values}")
+            check(values["mem_total"] > 2**24 and values["uptime"] > 0 and not math.isnan(values["load1"]),
+                  f"metrics {values}")
             getattr(agent, end)()
         equal(told, [0, 3, 1, 1], "how the run before ended, as told: not known, died, stopped, stopped")
         agent.start()
-        listener.wait(lambda: listener.heard[-1].number == 1 and listener.heard[-1].previous_end == 3 and not listener.heard[-1].is_bye, 10, "died again")
+        listener.wait(lambda: listener.heard[-1].number == 1 and listener.heard[-1].previous_end == 3
+                      and not listener.heard[-1].is_bye, 10, "died again")
         equal(len({h.agent_start for h in listener.heard}), 5, "agent starts")
         equal(len({h.session for h in listener.heard}), 5, "sessions")
         agent.stop()
@@ -277,10 +294,13 @@ def test_run_state(_):
 
 def check_offsets(beats, wanted, what):
     got = [round(b.at - beats[0].at, 3) for b in beats]
-    check(len(got) == len(wanted) and all(abs(g - w) < TOLERANCE_S for g, w in zip(got, wanted)), f"{what}: sent at {got}, wanted {wanted}")
+    check(len(got) == len(wanted) and all(abs(g - w) < TOLERANCE_S for g, w in zip(got, wanted)),
+          f"{what}: sent at {got}, wanted {wanted}")
     for beat in beats:
-        check(abs(beat.age_ms / 1000 - (beat.at - beats[0].at)) < TOLERANCE_S, f"{what}: age {beat.age_ms} at {beat.at - beats[0].at:.3f}")
-    equal(len({(b.uptime_ms, b.run_ms, b.number, b.agent_start, str(b.metrics)) for b in beats}), 1, f"{what}: contents")
+        check(abs(beat.age_ms / 1000 - (beat.at - beats[0].at)) < TOLERANCE_S,
+              f"{what}: age {beat.age_ms} at {beat.at - beats[0].at:.3f}")
+    equal(len({(b.uptime_ms, b.run_ms, b.number, b.agent_start, str(b.metrics)) for b in beats}), 1,
+          f"{what}: contents")
 
 
 def test_retransmission(_):
@@ -295,9 +315,11 @@ def test_retransmission(_):
         check_offsets(listener.beats(2), burst, "a beat after one without any ack")
         check_offsets(listener.beats(3), burst, "the third beat")
         for n in (2, 3, 4):
-            check(abs(listener.beats(n)[0].at - listener.beats(1)[0].at - (n - 1) * T4) < TOLERANCE_S, f"beat {n} on its instant")
+            check(abs(listener.beats(n)[0].at - listener.beats(1)[0].at - (n - 1) * T4) < TOLERANCE_S,
+                  f"beat {n} on its instant")
         sessions = [listener.beats(n)[0].session for n in (1, 2, 3, 4)]
-        check(sessions[0] == sessions[1] != sessions[2] == sessions[3], f"a new session after two beats without an answer: {sessions}")
+        check(sessions[0] == sessions[1] != sessions[2] == sessions[3],
+              f"a new session after two beats without an answer: {sessions}")
         for session in (sessions[0], sessions[2]):
             counters = [h.counter for h in listener.beats() if h.session == session]
             equal(counters, list(range(1, len(counters) + 1)), "counters of a session")
@@ -355,7 +377,8 @@ def test_no_open_port(_):
             inodes = [m[1] for fd in os.listdir(f"/proc/{agent.pid}/fd")
                       if (m := re.match(r"socket:\[(\d+)\]", os.readlink(f"/proc/{agent.pid}/fd/{fd}")))]
             udp = udp_sockets()
-            tcp = [line.split()[9] for name in ("tcp", "tcp6") for line in pathlib.Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+            tcp = [line.split()[9] for name in ("tcp", "tcp6")
+                   for line in pathlib.Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
             equal(sorted(udp[i] for i in inodes if i in udp), [True, True], "UDP sockets, connected")
             equal([i for i in inodes if i in tcp], [], "TCP sockets")
         agent.stop()
@@ -367,12 +390,14 @@ def test_reload(_):
         agent.start()
         one.wait(lambda: len(one.beats()) >= 1, 10, "a beat")
         wait_until(lambda: complaints(agent, "answers"), 5, "the ack")
-        write_config(agent.config, dict(agent.settings, interval="1s", receivers=["%s:%d" % one.address, "%s:%d" % two.address]))
+        write_config(agent.config, dict(agent.settings, interval="1s",
+                                        receivers=["%s:%d" % one.address, "%s:%d" % two.address]))
         agent.signal(signal.SIGHUP)
         two.wait(lambda: len(two.beats()) >= 3, 10, "beats to the new receiver")
         one.wait(lambda: len(one.beats()) >= 4, 10, "beats to the old receiver")
         sessions = [b.session for b in one.beats()]
-        check(sessions[0] != sessions[1] and len(set(sessions[1:])) == 1, f"a new session with a new interval: {sessions}")
+        check(sessions[0] != sessions[1] and len(set(sessions[1:])) == 1,
+              f"a new session with a new interval: {sessions}")
         equal([b.number for b in one.beats()][:4], [1, 2, 3, 4], "numbers run on")
         equal({b.interval_ms for b in one.beats()[1:]}, {1000}, "interval told")
         write_config(agent.config, dict(agent.settings, interval="1 fortnight"))
@@ -412,9 +437,12 @@ def test_drops_root(_):
                 agent.start()
                 listener.wait(lambda at=listener: len(at.beats()) >= 2, 10, "beats")
                 status = ids(agent.pid)
-                equal(status["Uid"], [str(uid or NOBODY.pw_uid)] * 4, f"user of the agent with a state_dir of {uid}:{gid}")
-                equal(status["Gid"], [str(gid or NOBODY.pw_gid)] * 4, f"group of the agent with a state_dir of {uid}:{gid}")
-                equal((status["Groups"], set("".join(status["CapEff"] + status["CapPrm"])), status["NoNewPrivs"]), ([], {"0"}, ["1"]), "rights")
+                equal(status["Uid"], [str(uid or NOBODY.pw_uid)] * 4,
+                      f"user of the agent with a state_dir of {uid}:{gid}")
+                equal(status["Gid"], [str(gid or NOBODY.pw_gid)] * 4,
+                      f"group of the agent with a state_dir of {uid}:{gid}")
+                equal((status["Groups"], set("".join(status["CapEff"] + status["CapPrm"])), status["NoNewPrivs"]),
+                      ([], {"0"}, ["1"]), "rights")
                 run = agent.state_dir / "run"
                 equal(run.exists(), uid != 0, "the run file")
                 if uid:

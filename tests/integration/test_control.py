@@ -70,11 +70,16 @@ def windows(receiver):
         db.close()
 
 
-GARBAGE = [b"garbage", b"", b"{", b"[]", b"null", b"5", b'"status"', b"{}", b'{"op":5}', b'{"op":null}', b'{"op":"none"}', b'{"op":"status"} x',
-           b'{"op":"status\x00"}', b"\x00\x01\x02", b"\xff\xfe", b'{"op":"stat\xffus"}', b"[" * 60000, b'{"a":' * 10000, b'{"op":"%n%s%s"}',
-           b'{"op":"status","hosts":"web1"}', b'{"op":"status","hosts":{}}', b'{"op":"status","hosts":[5]}', b'{"op":"status","hosts":[null,[]]}']
-WRONG_CHANGES = [{}, {"hosts": []}, {"hosts": "web1"}, {"hosts": {}}, {"hosts": [5]}, {"hosts": ["web1", 5]}, {"hosts": ["web1"], "until": 1}, {"hosts": ["web1"], "until": -1},
-                 {"hosts": ["web1"], "until": 2**62}, {"hosts": ["web1"], "until": "tomorrow"}, {"hosts": ["web1"], "until": 1.5},
+GARBAGE = [b"garbage", b"", b"{", b"[]", b"null", b"5", b'"status"', b"{}", b'{"op":5}', b'{"op":null}',
+           b'{"op":"none"}', b'{"op":"status"} x',
+           b'{"op":"status\x00"}', b"\x00\x01\x02", b"\xff\xfe", b'{"op":"stat\xffus"}', b"[" * 60000, b'{"a":' * 10000,
+           b'{"op":"%n%s%s"}',
+           b'{"op":"status","hosts":"web1"}', b'{"op":"status","hosts":{}}', b'{"op":"status","hosts":[5]}',
+           b'{"op":"status","hosts":[null,[]]}']
+WRONG_CHANGES = [{}, {"hosts": []}, {"hosts": "web1"}, {"hosts": {}}, {"hosts": [5]}, {"hosts": ["web1", 5]},
+                 {"hosts": ["web1"], "until": 1}, {"hosts": ["web1"], "until": -1},
+                 {"hosts": ["web1"], "until": 2**62}, {"hosts": ["web1"], "until": "tomorrow"},
+                 {"hosts": ["web1"], "until": 1.5},
                  {"hosts": ["web1"], "reason": 5}, {"hosts": ["x" * 300]}]
 
 
@@ -90,7 +95,8 @@ def test_garbage(rng):
         for members in WRONG_CHANGES:
             with Caller(receiver) as caller:
                 answer = caller.ask(json.dumps(dict({"op": "maintenance_start"}, **members)))
-                check(answer and answer["ok"] is False and answer["error"], f"maintenance {members} is answered by {answer}")
+                check(answer and answer["ok"] is False and answer["error"],
+                      f"maintenance {members} is answered by {answer}")
         for members in ({}, {"hosts": []}, {"hosts": "web1"}, {"hosts": [5]}, {"hosts": ["web9"]}):
             with Caller(receiver) as caller:
                 answer = caller.ask(json.dumps(dict({"op": "maintenance_end"}, **members)))
@@ -101,7 +107,8 @@ def test_garbage(rng):
                 caller.send(rng.randbytes(rng.randrange(2000)) + b"\n")
                 check(caller.line()["ok"] is False, "random bytes")
         check("hosts" in receiver.json("status"), "the receiver goes on")
-        equal(len(receiver.lines()), len([line for line in receiver.lines() if "listening" in line or "record in" in line or "->" in line]),
+        equal(len(receiver.lines()), len([line for line in receiver.lines() if "listening" in line
+                                          or "record in" in line or "->" in line]),
               f"lines in the log: {receiver.lines()}")
         receiver.stop()
 
@@ -146,7 +153,8 @@ def test_closing_before_the_answer(_):
         for at in range(300):
             receiver.check_running()
             caller = Caller(receiver)
-            caller.send(('{"op":"status"}\n', '{"op":"flush"}\n', '{"op":"maintenance_start","hosts":["web1"],"until":%d}\n' % (time.time() + 3600),
+            caller.send(('{"op":"status"}\n', '{"op":"flush"}\n',
+                         '{"op":"maintenance_start","hosts":["web1"],"until":%d}\n' % (time.time() + 3600),
                          '{"op":"flush"}\n{"op":"status"}\n', '{"op":"maintenance_end","hosts":["web1"]}\n')[at % 5])
             if at % 3 == 0:
                 caller.socket.shutdown(socket.SHUT_RDWR)
@@ -194,7 +202,8 @@ def test_never_reading(_):
 
 
 def as_user(uid, gid, *words):
-    return subprocess.run([str(TWOBEAT), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, user=uid, group=gid,
+    return subprocess.run([str(TWOBEAT), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, user=uid, group=gid,
                           extra_groups=[], check=False)
 
 
@@ -216,13 +225,15 @@ def test_rights(_):
         receiver.twobeat("flush")
         for path in (receiver.data, *receiver.data.rglob("*")):
             mode = path.lstat()
-            equal((mode.st_uid, mode.st_gid, mode.st_mode & 0o027 & ~(0o020 if stat.S_ISSOCK(mode.st_mode) else 0)), (OWNER, GROUP, 0), f"owner and mode of {path}")
+            equal((mode.st_uid, mode.st_gid, mode.st_mode & 0o027 & ~(0o020 if stat.S_ISSOCK(mode.st_mode) else 0)),
+                  (OWNER, GROUP, 0), f"owner and mode of {path}")
 
         def reads(uid, what):
             for words in (("status",), ("uptime",), ("outages",), ("verify",), ("host", "list")):
                 result = as_user(uid, GROUP, *words, *data)
                 equal((result.returncode, result.stderr), (0, ""), f"{words} of {what}")
-            check('"web1"' in as_user(uid, GROUP, "status", "--json", *data).stdout, f"the host in the status of {what}")
+            check('"web1"' in as_user(uid, GROUP, "status", "--json", *data).stdout,
+                  f"the host in the status of {what}")
 
         # While it runs: reading by the group, changes by root and the owner.
         reads(MEMBER, "a member of the group")
@@ -232,14 +243,16 @@ def test_rights(_):
         equal(windows(receiver), [], "maintenance of one who may not")
         for words in (("status",), ("uptime",), ("flush",), ("maintenance", "start", "web1")):
             one_line(as_user(STRANGER, STRANGER, *words, *data), 3, f"{words} of a stranger")
-        equal(as_user(OWNER, GROUP, "maintenance", "start", "web1", "--for", "1h", *data).returncode, 0, "the owner may")
+        equal(as_user(OWNER, GROUP, "maintenance", "start", "web1", "--for", "1h", *data).returncode, 0,
+              "the owner may")
         equal(len(windows(receiver)), 1, "maintenance")
 
         for end in (receiver.stop, receiver.kill):
             end()
             reads(MEMBER, f"a member of the group after {end.__name__}")
             one_line(as_user(STRANGER, STRANGER, "uptime", *data), 3, f"a stranger after {end.__name__}")
-            one_line(as_user(MEMBER, GROUP, "maintenance", "start", "web1", *data), 3, f"a change by a member after {end.__name__}")
+            one_line(as_user(MEMBER, GROUP, "maintenance", "start", "web1", *data), 3,
+                     f"a change by a member after {end.__name__}")
             equal({path.lstat().st_uid for path in receiver.data.rglob("*")}, {OWNER}, "owners of the files")
             receiver.start()
         reads(MEMBER, "a member of the group after the start")

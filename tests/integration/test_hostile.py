@@ -70,7 +70,8 @@ class Attacker:
             hears(self.receiver, now, len(part))
         after = self.receiver.count()
         changes = moved(before, after)
-        check(sum(changes.values()) == len(datagrams) and set(changes) <= set(allowed) and (len(changes) == 1 or len(datagrams) > 1),
+        check(sum(changes.values()) == len(datagrams) and set(changes) <= set(allowed)
+              and (len(changes) == 1 or len(datagrams) > 1),
               f"{what}: {len(datagrams)} sent, these moved: {changes}, wanted {statistic}")
         if isinstance(statistic, str):
             equal(changes, {statistic: len(datagrams)}, what)
@@ -100,10 +101,13 @@ def test_malformed(rng):
         good = seal(BEAT, 1, "known", plain_beat().encode(), key)
         header = protocol.HEADER_LEN + len("known")
         with Attacker(receiver) as attacker:
-            attacker.throw([good[:n] for n in range(0, protocol.HEADER_LEN + 1 + protocol.TAG_LEN)], "bad_length", "cut within the header")
-            attacker.throw([good[:n] for n in range(protocol.HEADER_LEN + 1 + protocol.TAG_LEN, header + protocol.TAG_LEN)],
+            attacker.throw([good[:n] for n in range(0, protocol.HEADER_LEN + 1 + protocol.TAG_LEN)], "bad_length",
+                           "cut within the header")
+            attacker.throw([good[:n] for n in range(protocol.HEADER_LEN + 1 + protocol.TAG_LEN,
+                                                    header + protocol.TAG_LEN)],
                            ("bad_length", "bad_header"), "cut within the tag")
-            attacker.throw([good[:n] for n in range(header + protocol.TAG_LEN, len(good))], "bad_seal", "cut within the payload")
+            attacker.throw([good[:n] for n in range(header + protocol.TAG_LEN, len(good))], "bad_seal",
+                           "cut within the payload")
             attacker.throw([good + bytes(n) for n in (1, 8, 100)], "bad_seal", "with something behind")
             for bit in range(8 * len(good)):
                 broken = bytearray(good)
@@ -116,24 +120,32 @@ def test_malformed(rng):
                           "bad_seal" if bit < 256 or bit >= 8 * header else ("bad_header", "bad_seal"))
                 attacker_throw_one(attacker, bytes(broken), wanted, f"bit {bit} flipped")
             attacker.throw([good[:3] + bytes([v]) + good[4:] for v in (0, 2, 255)], "bad_version", "another version")
-            attacker.throw([seal(kind, 1, "known", plain_beat().encode(), key) for kind in (0, 2, 3, 4, 6, 7, 255)], "bad_header", "another type")
-            attacker.throw([seal(BEAT, 1, "known", plain_beat().encode(), bytes(32)), seal(BYE, 1, "known", plain_beat().encode(), bytes(32)),
+            attacker.throw([seal(kind, 1, "known", plain_beat().encode(), key) for kind in (0, 2, 3, 4, 6, 7, 255)],
+                           "bad_header", "another type")
+            attacker.throw([seal(BEAT, 1, "known", plain_beat().encode(), bytes(32)),
+                            seal(BYE, 1, "known", plain_beat().encode(), bytes(32)),
                             seal(BEAT, 1, "unheard", plain_beat().encode(), key)], "bad_seal", "forged")
             # Sealed with the key of the other direction, as only a receiver (or who stole from it) could.
             ack_sealed = protocol.Header(BEAT, 1, "known", bytes(24)).encode()
             ack_key = protocol.derive_ack_key(key)
-            attacker.throw([ack_sealed + protocol.aead.xchacha20_poly1305_seal(ack_key, bytes(24), ack_sealed, plain_beat().encode())],
+            attacker.throw([ack_sealed + protocol.aead.xchacha20_poly1305_seal(ack_key, bytes(24), ack_sealed,
+                                                                               plain_beat().encode())],
                            "bad_seal", "sealed with the ack key")
             names = ["a/b", "../x", "a%n", "%s%n", "A", "a b", ".a", "-a", "a..b", "a\x7f", "a\x00b", "a\n"]
-            attacker.throw([seal(BEAT, 1, name, plain_beat().encode(), protocol.derive_host_key(world.site_key, 1, name)) for name in names],
+            attacker.throw([seal(BEAT, 1, name, plain_beat().encode(),
+                                 protocol.derive_host_key(world.site_key, 1, name)) for name in names],
                            "bad_header", "a bad name")
             long_name = "a" * 101
-            attacker.throw([seal(BEAT, 1, long_name, plain_beat().encode(), protocol.derive_host_key(world.site_key, 1, long_name))],
+            attacker.throw([seal(BEAT, 1, long_name, plain_beat().encode(),
+                                 protocol.derive_host_key(world.site_key, 1, long_name))],
                            "bad_header", "a name too long")
             room = protocol.DATAGRAM_MAX - header - protocol.TAG_LEN
-            attacker.throw([seal(BEAT, 1, "known", bytes(room + n), key) for n in (1, 2, 300)] + [rng.randbytes(n) for n in (1201, 9000, 60000)],
+            attacker.throw([seal(BEAT, 1, "known", bytes(room + n), key) for n in (1, 2, 300)] + [rng.randbytes(n)
+                                                                                                  for n in (1201, 9000,
+                                                                                                            60000)],
                            "bad_length", "oversize")
-            attacker.throw([rng.randbytes(rng.randrange(1201)) for _ in range(500)], ("bad_length", "bad_version"), "random bytes")
+            attacker.throw([rng.randbytes(rng.randrange(1201)) for _ in range(500)], ("bad_length", "bad_version"),
+                           "random bytes")
             attacker.throw([good[:4] + rng.randbytes(rng.randrange(1, 1196)) for _ in range(500)],
                            ("bad_length", "bad_header", "unknown_key", "bad_seal"), "random bytes behind the magic")
 
@@ -144,7 +156,8 @@ def attacker_throw_one(attacker, datagram, statistic, what):
     attacker.socket.send(datagram)
     changes = moved(before, hears(attacker.receiver, before, 1))
     allowed = (statistic,) if isinstance(statistic, str) else statistic
-    check(list(changes.values()) == [1] and set(changes) <= set(allowed), f"{what}: these moved: {changes}, wanted {statistic}")
+    check(list(changes.values()) == [1] and set(changes) <= set(allowed),
+          f"{what}: these moved: {changes}, wanted {statistic}")
     equal(attacker.is_answered(), None, f"answer to {what}")
 
 
@@ -155,10 +168,13 @@ def test_sealed_nonsense(_):
         key = world.key("known").key
         beats = [plain_beat(counter=0), plain_beat(number=0), plain_beat(previous_end=4), plain_beat(previous_end=255),
                  plain_beat(metrics=[0.0] * 101)]
-        payloads = [beat.encode() for beat in beats] + [plain_beat().encode()[:n] for n in (0, 1, 20, 89)] + [plain_beat().encode() + bytes(7)]
-        byes = [Bye(1, 0).encode(), Bye(1, 1, reason=0).encode(), Bye(1, 1, reason=3).encode(), Bye(1, 1).encode()[:-1], b""]
+        payloads = [beat.encode() for beat in beats] + [plain_beat().encode()[:n]
+                                                        for n in (0, 1, 20, 89)] + [plain_beat().encode() + bytes(7)]
+        byes = [Bye(1, 0).encode(), Bye(1, 1, reason=0).encode(), Bye(1, 1, reason=3).encode(), Bye(1, 1).encode()[:-1],
+                b""]
         with Attacker(receiver) as attacker:
-            attacker.throw([seal(BEAT, 1, "known", p, key) for p in payloads] + [seal(BYE, 1, "known", p, key) for p in byes],
+            attacker.throw([seal(BEAT, 1, "known", p, key) for p in payloads] + [seal(BYE, 1, "known", p, key)
+                                                                                 for p in byes],
                            "bad_payload", "sealed nonsense")
 
 
@@ -184,7 +200,8 @@ def test_keys(_):
                 before = receiver.count()
                 client.send_beat()
                 client.send_bye()
-                equal(moved(before, hears(receiver, before, 2)), {"unknown_key": 2}, "a key revoked in the middle of a session")
+                equal(moved(before, hears(receiver, before, 2)), {"unknown_key": 2},
+                      "a key revoked in the middle of a session")
                 equal(client.receive(0.1), None, "answer to a revoked key")
                 equal(attacker.state(), attacker.hosts, "hosts")
             receiver.write_settings(revoke=[])
@@ -209,10 +226,13 @@ def test_repeated(_):
             client.beat_until_acked()
             attacker.hosts = attacker.state()
             behind = seal(BEAT, 1, "host", plain_beat(session=client.session, counter=client.counter - 1024, number=999,
-                                                      agent_start=client.agent_start, echo=client.echo).encode(), client.key.key)
+                                                      agent_start=client.agent_start, echo=client.echo).encode(),
+                          client.key.key)
             attacker.throw([behind], "repeated", "a counter behind the window")
-            inside = seal(BEAT, 1, "host", plain_beat(session=client.session, counter=client.counter - 1023, number=client.number,
-                                                      agent_start=client.agent_start, echo=client.echo).encode(), client.key.key)
+            inside = seal(BEAT, 1, "host", plain_beat(session=client.session, counter=client.counter - 1023,
+                                                      number=client.number,
+                                                      agent_start=client.agent_start, echo=client.echo).encode(),
+                          client.key.key)
             before = receiver.count()
             client.send_raw(inside)
             changes = moved(before, hears(receiver, before, 1))
@@ -236,7 +256,8 @@ def test_answers_are_not_longer(_):
                             (client.send_beat(metrics=metrics) if kind == "beat" else client.send_bye())
                             client.socket.settimeout(5)
                             answer = client.socket.recv(4096)
-                            check(len(answer) <= len(client.sent), f"{len(answer)} bytes answer {len(client.sent)} of a {kind} of {name[:3]}")
+                            check(len(answer) <= len(client.sent),
+                                  f"{len(answer)} bytes answer {len(client.sent)} of a {kind} of {name[:3]}")
                             header, payload = protocol.open_datagram(answer, client.key.key)
                             if header.type == CHALLENGE:
                                 client.echo = Challenge.decode(payload).value
@@ -265,7 +286,8 @@ def test_other_names(_):
         receiver = quiet_world(world)
         mine = world.key("mine").key
         with Attacker(receiver) as attacker:
-            attacker.throw([seal(BEAT, 1, name, plain_beat().encode(), mine) for name in ("known", "other", "min", "mine.x", "mine2")],
+            attacker.throw([seal(BEAT, 1, name, plain_beat().encode(), mine)
+                            for name in ("known", "other", "min", "mine.x", "mine2")],
                            "bad_seal", "a key speaking for another name")
         with receiver.client("known") as client:  # and a proven session is of its name only
             client.beat_until_acked()
@@ -306,7 +328,8 @@ def play_back(receiver, recorded, rng, what):
     check(set(changes) <= {"challenged", "challenges", "repeated"}, f"{what} moved {changes}")
     equal(receiver.log(), log, f"log after {what}")
     after = receiver.try_ask("status")["hosts"]
-    equal([(h["host"], h["last_heard"]) for h in after], [(h["host"], h["last_heard"]) for h in hosts], f"hosts after {what}")
+    equal([(h["host"], h["last_heard"]) for h in after], [(h["host"], h["last_heard"]) for h in hosts],
+          f"hosts after {what}")
     return changes
 
 
@@ -318,7 +341,8 @@ def test_played_back(rng):
         check(len(sent) > 8 and len(answers) > 8, f"recorded {len(sent)} and {len(answers)}")
         receiver.wait_state("victim", "unknown", 6)
         changes = play_back(receiver, sent, rng, "a conversation played back to the receiver that heard it")
-        check(changes.get("repeated", 0) > 0 and changes.get("challenged", 0) > 0, f"both sessions were played: {changes}")
+        check(changes.get("repeated", 0) > 0 and changes.get("challenged", 0) > 0,
+              f"both sessions were played: {changes}")
         # Kept up by it? A host whose agent was killed goes down as if nobody played.
         agent = world.agent("victim", receiver, folder="again")
         agent.start()
@@ -370,7 +394,8 @@ def test_no_memory(_):
     with World() as world:
         receiver = world.receiver().start()
         names = [f"host{i}" for i in range(500)]
-        datagrams = [seal(BEAT, 1, name, plain_beat(session=1000 + i).encode(), world.key(name).key) for i, name in enumerate(names)]
+        datagrams = [seal(BEAT, 1, name, plain_beat(session=1000 + i).encode(), world.key(name).key) for i,
+                     name in enumerate(names)]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.connect(receiver.address)
             s.settimeout(20)
@@ -398,11 +423,13 @@ def test_extreme_values(_):
     with World() as world:
         receiver = world.receiver().start()
         with receiver.client("wild") as wild, receiver.client("sane") as sane:
-            most = {"age_ms": 2**32 - 1, "interval_ms": 2**32 - 1, "uptime_ms": 2**64 - 1, "run_ms": 2**64 - 1, "oldest_kept": 2**32 - 1,
+            most = {"age_ms": 2**32 - 1, "interval_ms": 2**32 - 1, "uptime_ms": 2**64 - 1, "run_ms": 2**64 - 1,
+                    "oldest_kept": 2**32 - 1,
                     "flags": 255, "agent_start": 2**64 - 1}
             sane.beat_until_acked()
             wild.beat_until_acked(**most, metrics=[float("inf"), float("-inf"), 1e308, -1e308] * 8)
-            wild.beat_until_acked(age_ms=0, interval_ms=0, uptime_ms=0, run_ms=0, oldest_kept=0, agent_start=0, metrics=[-0.0] * 34)
+            wild.beat_until_acked(age_ms=0, interval_ms=0, uptime_ms=0, run_ms=0, oldest_kept=0, agent_start=0,
+                                  metrics=[-0.0] * 34)
             wild.beat_until_acked(number=2**32 - 1, **most)
             wild.send_beat(number=1, **most)
             wild.send_bye(age_ms=2**32 - 1, reason=2)

@@ -25,15 +25,18 @@ def rrd_figures(receiver, name, start, end):
     path = receiver.data / "hosts" / name / "state.rrd"
     words = ["rrdtool", "graph", "/dev/null", "-s", start, "-e", end - 1, "-w", max(400, (end - start) // 60)]
     words += [f"DEF:{name[0]}={path}:{name}:AVERAGE" for name in ("up", "down", "admin", "known")]
-    words += ["CDEF:t=u,d,+,a,+", "CDEF:us=u,t,/,k,*", "CDEF:ds=d,t,/,k,*", "CDEF:as=a,t,/,k,*", "CDEF:no=1,k,UN,0,k,IF,-",
+    words += ["CDEF:t=u,d,+,a,+", "CDEF:us=u,t,/,k,*", "CDEF:ds=d,t,/,k,*", "CDEF:as=a,t,/,k,*",
+              "CDEF:no=1,k,UN,0,k,IF,-",
               "VDEF:U=us,TOTAL", "VDEF:D=ds,TOTAL", "VDEF:A=as,TOTAL", "VDEF:N=no,TOTAL",
-              "CDEF:q=us,POP,U,0.5,+,FLOOR,100000000,*,U,0.5,+,FLOOR,D,0.5,+,FLOOR,+,/,FLOOR,1000000,/", "VDEF:R=q,MAXIMUM"]
+              "CDEF:q=us,POP,U,0.5,+,FLOOR,100000000,*,U,0.5,+,FLOOR,D,0.5,+,FLOOR,+,/,FLOOR,1000000,/",
+              "VDEF:R=q,MAXIMUM"]
     words += [f"PRINT:{v}:%.6lf" for v in "UDANR"]
     result = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60, check=False)
     equal(result.returncode, 0, f"rrdtool: {result.stderr}")
     values = [float(value) for value in re.findall(r"^(-?nan|[0-9.]+)$", result.stdout, re.M)]
     equal(len(values), 5, f"what rrdtool printed: {result.stdout}")
-    seconds = {state: 0 if value != value else value for state, value in zip(("up", "down", "admin", "unknown"), values)}
+    seconds = {state: 0 if value != value else value for state,
+               value in zip(("up", "down", "admin", "unknown"), values)}
     return seconds, None if values[4] != values[4] else f"{values[4]:.6f}"
 
 
@@ -56,7 +59,8 @@ def check_record(receiver, names, since):
             check(all(abs(seconds[state] - wanted[state]) < 1e-4 for state in seconds),
                   f"{name}: rrdtool says {seconds}, twobeat {wanted}, {first} to {last}")
             figure = told["hosts"][0]["uptime_percent"]
-            equal(percent, None if figure is None else f"{float(figure):.6f}", f"uptime of {name} by rrdtool, {first} to {last}")
+            equal(percent, None if figure is None else f"{float(figure):.6f}",
+                  f"uptime of {name} by rrdtool, {first} to {last}")
 
 
 def check_real(host):
@@ -118,7 +122,8 @@ def test_main_story(_):
         b.start()
         for agent in (a, b):
             receiver.wait_state(agent.name, "up")
-        wait_until(lambda: all((h := receiver.look(n)) and h["metrics"]["forks"] is not None and h["interval"] for n in (a.name, b.name)),
+        wait_until(lambda: all((h := receiver.look(n)) and h["metrics"]["forks"] is not None and h["interval"]
+                               for n in (a.name, b.name)),
                    10, "rates after the second beat")
         wait_until(lambda: time.time() > began + 6, 10, "some beats")
         for agent in (a, b):
@@ -150,7 +155,8 @@ def test_main_story(_):
         equal(outage["seconds"], outage["to"] - outage["from"], "its length")
 
         # Maintenance: silence is planned, until maintenance ends.
-        wait_until(lambda: (h := receiver.look(a.name))["margin"] == M and h["state"] == "up" and time.time() > started + 5, 15, "a warm rhythm")
+        wait_until(lambda: (h := receiver.look(a.name))["margin"] == M and h["state"] == "up"
+                   and time.time() > started + 5, 15, "a warm rhythm")
         receiver.twobeat("maintenance", "start", a.name, "--reason", "new disk")
         equal(receiver.state(a.name), "up", "maintenance alone changes nothing")
         killed = a.kill()
@@ -173,7 +179,8 @@ def test_main_story(_):
         check_span(outages[2], "down", outages[2]["cause"], ended, started)
 
         # A goodbye: up while nothing was missed, then unknown.
-        wait_until(lambda: (h := receiver.look(a.name))["margin"] == M and time.time() > started + 5, 15, "a warm rhythm")
+        wait_until(lambda: (h := receiver.look(a.name))["margin"] == M and time.time() > started + 5, 15,
+                   "a warm rhythm")
         stopped = a.stop()
         not_yet, then, _ = watch(receiver, a.name, stopped, "unknown", ("up",), 5)
         check(then >= 0.5 and not_yet <= T + M + 2 * TICK, f"unknown between {not_yet:.2f} and {then:.2f} s after the goodbye")
@@ -240,7 +247,8 @@ def test_receiver_killed(_):
             receiver.start()
             gaps.append(round(time.time() - killed, 2))
             for name in agents:
-                wait_until(lambda n=name, k=time.time(): (receiver.look(n) or {}).get("last_heard", 0) > k - 0.5, 10, f"{name} is heard again")
+                wait_until(lambda n=name, k=time.time(): (receiver.look(n) or {}).get("last_heard", 0) > k - 0.5, 10,
+                           f"{name} is heard again")
             at = time.time()
             wait_until(lambda t=at: time.time() > t + 2.2, 10, "some beats")
             for name in agents:
@@ -248,7 +256,8 @@ def test_receiver_killed(_):
         for name in agents:
             equal(receiver.state(name), "up", name)
             figures = receiver.uptime(receiver.first_heard(name), time.time() - 2, name)["hosts"][0]
-            equal((figures["seconds"]["unknown"], figures["seconds"]["down"]), (0, 0), f"{name}, receiver away for {gaps} s")
+            equal((figures["seconds"]["unknown"], figures["seconds"]["down"]), (0, 0),
+                  f"{name}, receiver away for {gaps} s")
         check_record(receiver, agents, began)
         receiver.stop()
 

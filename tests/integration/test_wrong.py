@@ -16,7 +16,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import protocol  # noqa: E402  pylint: disable=wrong-import-position
-from world import (AGENT, NOBODY, RECEIVER, TWOBEAT, World, check, equal, own, quoted, run_tests,  # noqa: E402  pylint: disable=wrong-import-position
+from world import (AGENT, NOBODY, RECEIVER, TWOBEAT, World, check, equal, own, quoted,
+                   run_tests,  # noqa: E402  pylint: disable=wrong-import-position
                    wait_until, write_private)
 
 # What a start that fails does not free is left to the end of the process; the leak checker need not tell of it.
@@ -66,21 +67,25 @@ class Place:
         self.receiver_conf()
 
     def receiver_conf(self, *more, **changes):
-        settings = dict({"name": "recv", "listen": ["127.0.0.1:0"], "data": self.data, "site_key_file": [self.site]}, **changes)
+        settings = dict({"name": "recv", "listen": ["127.0.0.1:0"], "data": self.data, "site_key_file": [self.site]},
+                        **changes)
         self.write(settings, more)
 
     def agent_conf(self, *more, **changes):
-        settings = dict({"receivers": ["127.0.0.1:1"], "key_file": self.key, "interval": "1s", "state_dir": self.state}, **changes)
+        settings = dict({"receivers": ["127.0.0.1:1"], "key_file": self.key, "interval": "1s", "state_dir": self.state},
+                        **changes)
         self.write(settings, more)
 
     def write(self, settings, more):
-        write_private(self.config, "".join(f"{k} = {quoted(v)}\n" for k, v in settings.items() if v is not None) + "".join(f"{m}\n" for m in more))
+        write_private(self.config, "".join(f"{k} = {quoted(v)}\n" for k,
+                                           v in settings.items() if v is not None) + "".join(f"{m}\n" for m in more))
 
     def run(self, program, *words):
         user = NOBODY.pw_uid if os.geteuid() == 0 else None
         words = [self.programs[program], *map(str, words)]
         try:
-            return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, env=ENVIRONMENT, user=user,
+            return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+                                  env=ENVIRONMENT, user=user,
                                   group=user and NOBODY.pw_gid, extra_groups=[] if user else None, cwd="/", check=False)
         except subprocess.TimeoutExpired as ran:  # it was started all the same, and is killed now
             return subprocess.CompletedProcess(words, 0, "", f"still runs: {(ran.stderr or b'').decode()}")
@@ -120,7 +125,8 @@ CONFIG_FILES = [  # what, spoils it, the line says
     ("readable by others", lambda p: p.config.chmod(0o644), "others may.*chmod o-rwx"),
     ("no permission", lambda p: p.config.chmod(0), "Permission denied.*; "),
     ("a directory", lambda p: (p.config.unlink(), p.config.mkdir(mode=0o700), own(p.config)), "directory"),
-    ("a directory for all", lambda p: (p.config.unlink(), p.config.mkdir(mode=0o755), own(p.config)), "directory; name the file"),
+    ("a directory for all", lambda p: (p.config.unlink(), p.config.mkdir(mode=0o755), own(p.config)),
+     "directory; name the file"),
     ("a file of zero bytes", lambda p: p.config.write_bytes(bytes(100)), "zero byte.*; "),
     ("a file too long", lambda p: p.config.write_text("#" * (1 << 20)), "longer than.*; "),
 ]
@@ -216,7 +222,8 @@ KEY_FILES = [
 def test_key_files(_):
     with World() as world:
         place = Place(world)
-        for program, conf, attribute in (("twobeat-receiver", place.receiver_conf, "site"), ("twobeat-agent", place.agent_conf, "key")):
+        for program, conf, attribute in (("twobeat-receiver", place.receiver_conf, "site"),
+                                         ("twobeat-agent", place.agent_conf, "key")):
             for what, spoil, line in KEY_FILES:
                 place.fresh()
                 conf()
@@ -224,7 +231,8 @@ def test_key_files(_):
                 secret = key.read_text().strip()
                 spoil(key, secret)
                 both_ways(place, program, (re.escape(str(key)), line), f"key is {what}")
-                check(secret[-64:] not in place.run(program, "-t", "-c", place.config).stderr, f"key that is {what} in an error line")
+                check(secret[-64:] not in place.run(program, "-t", "-c", place.config).stderr,
+                      f"key that is {what} in an error line")
         for name in ("A", "a/b", "a%n", "a..b", ".a", "a" * 101):
             place.fresh()
             place.agent_conf()
@@ -261,14 +269,20 @@ DATA = [
     ("not writable", lambda p: p.data.chmod(0o500), "Permission denied.*; "),
     ("not to be entered", lambda p: p.data.chmod(0o600), "Permission denied.*; "),
     ("with a file for hosts", lambda p: write_owned(p.data / "hosts", b""), "hosts"),
-    ("with a database of another version", lambda p: make_database(p, "CREATE TABLE a (b); PRAGMA user_version = 99;"), "version 99.*; "),
-    ("with the database of something else", lambda p: make_database(p, "CREATE TABLE hosts (b); CREATE TABLE c (d);"), r"receiver\.db"),
-    ("with a damaged database", lambda p: write_owned(p.data / "receiver.db", b"no database at all " * 300), r"receiver\.db"),
+    ("with a database of another version", lambda p: make_database(p, "CREATE TABLE a (b); PRAGMA user_version = 99;"),
+     "version 99.*; "),
+    ("with the database of something else", lambda p: make_database(p, "CREATE TABLE hosts (b); CREATE TABLE c (d);"),
+     r"receiver\.db"),
+    ("with a damaged database", lambda p: write_owned(p.data / "receiver.db", b"no database at all " * 300),
+     r"receiver\.db"),
     ("with a database cut short", lambda p: spoil_database(p, lambda content: content[:4096]), r"receiver\.db"),
-    ("with a database cut within its first page", lambda p: spoil_database(p, lambda content: content[:700]), r"receiver\.db"),
-    ("with a database full of rubbish", lambda p: spoil_database(p, lambda c: c[:4096] + b"\xff" * (len(c) - 4096)), r"receiver\.db"),
+    ("with a database cut within its first page", lambda p: spoil_database(p, lambda content: content[:700]),
+     r"receiver\.db"),
+    ("with a database full of rubbish", lambda p: spoil_database(p, lambda c: c[:4096] + b"\xff" * (len(c) - 4096)),
+     r"receiver\.db"),
     ("with a directory for a database", lambda p: own_dir(p.data / "receiver.db"), r"receiver\.db"),
-    ("with a database that cannot be read", lambda p: (write_owned(p.data / "receiver.db", b""), (p.data / "receiver.db").chmod(0)),
+    ("with a database that cannot be read", lambda p: (write_owned(p.data / "receiver.db", b""),
+                                                       (p.data / "receiver.db").chmod(0)),
      r"receiver\.db.*denied"),
 ]
 
@@ -283,7 +297,8 @@ def test_data(_):
                 if "hosts" not in what:
                     own_dir(place.data / "hosts")
             spoil(place)
-            place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(str(place.data)), line), f"data directory {what}")
+            place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(str(place.data)), line),
+                          f"data directory {what}")
 
 
 def test_addresses(_):
@@ -292,13 +307,16 @@ def test_addresses(_):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
-            for address, line in ((f"127.0.0.1:{port}", "in use; .*listen"), ("203.0.113.1:0", "."), ("localhost:0", "; write a numeric address")):
+            for address, line in ((f"127.0.0.1:{port}", "in use; .*listen"), ("203.0.113.1:0", "."),
+                                  ("localhost:0", "; write a numeric address")):
                 place.fresh()
                 place.receiver_conf(listen=[address])
-                place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(address), line), f"listening on {address}")
+                place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(address), line),
+                              f"listening on {address}")
             place.fresh()
             place.receiver_conf(listen=["127.0.0.1:0", f"127.0.0.1:{port}"])
-            place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(f"127.0.0.1:{port}"), "in use; "), "one of two addresses in use")
+            place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(f"127.0.0.1:{port}"), "in use; "),
+                          "one of two addresses in use")
 
 
 def test_second_receiver(_):
@@ -308,8 +326,10 @@ def test_second_receiver(_):
         database = first.data / "receiver.db"
         place.receiver_conf(data=first.data)
         inode, names = (first.data / "receiver.sock").stat().st_ino, sorted(os.listdir(first.data))
-        place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(str(first.data)), "; "), "a second receiver on the same data")
-        equal(((first.data / "receiver.sock").stat().st_ino, sorted(os.listdir(first.data))), (inode, names), "the socket of the first")
+        place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(str(first.data)), "; "),
+                      "a second receiver on the same data")
+        equal(((first.data / "receiver.sock").stat().st_ino, sorted(os.listdir(first.data))), (inode, names),
+              "the socket of the first")
         check(first.try_ask("status"), "the first goes on")
         check(database.stat().st_size > 0, "its database")
         first.stop()
@@ -322,18 +342,23 @@ def test_key_command(_):
         base = ("key", "host", "--site-key", place.site, "-o", out)
         for name in ("a/b", "../a", "a%n", "A", "Web1", "", ".a", "-a", "a..b", "a b", "a\n", "ä", "a" * 101):
             words = ("--", name) if name.startswith("-") else (name,)
-            place.refuses("twobeat", (*base, *words), ("a-z 0-9",) if not name.startswith("-") else (), f"key host {name!r}", code=2)
+            place.refuses("twobeat", (*base, *words), ("a-z 0-9",) if not name.startswith("-") else (),
+                          f"key host {name!r}", code=2)
         for generation in ("0", "256", "-1", "1x", ""):
-            place.refuses("twobeat", (*base, "web1", "--generation", generation), ("generation.*1 to 255",), f"generation {generation!r}", code=2)
+            place.refuses("twobeat", (*base, "web1", "--generation", generation), ("generation.*1 to 255",),
+                          f"generation {generation!r}", code=2)
         for what, spoil, line in KEY_FILES:
             place.fresh()
             spoil(place.site, place.site.read_text().strip())
             for kind in (("host", "web1"), ("view",)):
-                place.refuses("twobeat", ("key", *kind, "--site-key", place.site, "-o", out), (re.escape(str(place.site)), line),
+                place.refuses("twobeat", ("key", *kind, "--site-key", place.site, "-o", out),
+                              (re.escape(str(place.site)), line),
                               f"key {kind[0]}, site key {what}", code=3)
         place.fresh()
-        place.refuses("twobeat", ("key", "site", "-o", place.site), (re.escape(str(place.site)), "not overwritten; "), "an existing key", code=2)
-        place.refuses("twobeat", ("key", "site", "-o", place.work / "no" / "x"), ("No such file",), "no such folder", code=3)
+        place.refuses("twobeat", ("key", "site", "-o", place.site), (re.escape(str(place.site)), "not overwritten; "),
+                      "an existing key", code=2)
+        place.refuses("twobeat", ("key", "site", "-o", place.work / "no" / "x"), ("No such file",), "no such folder",
+                      code=3)
         place.refuses("twobeat", ("key", "site", "-o", "/dev/full/x"), ("/dev/full/x",), "a device as folder", code=3)
         place.refuses("twobeat", ("key", "host"), ("usage: twobeat key host NAME",), "no name", code=2)
         place.refuses("twobeat", ("key", "crate"), ("crate.*; ",), "an unknown command", code=2)

@@ -132,7 +132,8 @@ class Daemon:
         self.log_start = len(self.log())
         self.starts += 1
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.program, "-c", self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([self.program, "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log,
                                             env=dict(os.environ, **(extra or {})), start_new_session=True)
         running.append(self.process)
 
@@ -178,7 +179,8 @@ class Receiver(Daemon):
         self.data = folder / "data"
         self.data.mkdir(mode=0o750)
         own(self.data)
-        self.settings = dict({"name": name, "listen": listen, "data": self.data, "site_key_file": [world.site_key_path]}, **settings)
+        self.settings = dict({"name": name, "listen": listen, "data": self.data,
+                              "site_key_file": [world.site_key_path]}, **settings)
         super().__init__(folder, RECEIVER, folder / "receiver.conf")
         self.write_settings()
 
@@ -197,7 +199,8 @@ class Receiver(Daemon):
 
     def _listening(self):
         self.check_running()
-        found = [(m[1].strip("[]"), int(m[2])) for line in self.lines() if (m := re.search(r"listening on (\S+):(\d+)$", line))]
+        found = [(m[1].strip("[]"), int(m[2])) for line in self.lines()
+                 if (m := re.search(r"listening on (\S+):(\d+)$", line))]
         return found if len(found) == len(self.settings["listen"]) else None
 
     @property
@@ -294,7 +297,8 @@ class World:
         self.folder.chmod(0o755)  # daemons that drop root must find their folder
         self.daemons = []
         self.stack = contextlib.ExitStack()
-        self.site_key_path = write_private(self.folder / "site.key", protocol.KeyFile("site", os.urandom(32)).line() + "\n")
+        self.site_key_path = write_private(self.folder / "site.key",
+                                           protocol.KeyFile("site", os.urandom(32)).line() + "\n")
         self.site_key = protocol.KeyFile.parse(self.site_key_path.read_text()).key
 
     def __enter__(self):
@@ -333,7 +337,8 @@ class World:
 
     @staticmethod
     def twobeat(*words, code=0, user=None, group=None, timeout=COMMAND_S):
-        result = subprocess.run([str(TWOBEAT), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+        result = subprocess.run([str(TWOBEAT), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, timeout=timeout,
                                 user=user, group=group, extra_groups=[] if user is not None else None, check=False)
         check(result.returncode == code, f"{words}: exit {result.returncode}, wanted {code}: {result.stdout[-300:]} {result.stderr[-800:]}")
         return result
@@ -352,7 +357,8 @@ class Proxy:
         self.reflects = False
         self.closing = False
         self.agent = None
-        self.threads = [threading.Thread(target=self._forth, daemon=True), threading.Thread(target=self._back, daemon=True)]
+        self.threads = [threading.Thread(target=self._forth, daemon=True),
+                        threading.Thread(target=self._back, daemon=True)]
         self.front.settimeout(0.2)
         self.back.settimeout(0.2)
         for thread in self.threads:
@@ -391,7 +397,8 @@ def run_tests(prefix, tests, at_once=4):
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end_all)
     words = sys.argv[1:]  # names of single tests
-    tests = [test for name, test in tests.items() if name.startswith("test_") and (not words or name.removeprefix("test_") in words)]
+    tests = [test for name, test in tests.items() if name.startswith("test_")
+             and (not words or name.removeprefix("test_") in words)]
     slots = threading.Semaphore(at_once)
     failed = []
 

@@ -51,7 +51,8 @@ static bool is_lost_in_burst(struct sim *sim, struct sim_host *host)
     int64_t good_mean_ns = (int64_t)((double)burst->mean_ns * (1 - burst->share) / burst->share);
     while (host->burst_changes <= sim->now) {
         host->in_burst = host->burst_changes > 0 && !host->in_burst;
-        host->burst_changes += 1 + sim_random_exponential(&sim->network, host->in_burst ? burst->mean_ns : good_mean_ns);
+        int64_t mean_ns = host->in_burst ? burst->mean_ns : good_mean_ns;
+        host->burst_changes += 1 + sim_random_exponential(&sim->network, mean_ns);
     }
     return host->in_burst && sim_random_chance(&sim->network, burst->loss);
 }

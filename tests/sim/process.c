@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* process.c - the receiver as a process: what it stores, and what is left of it when it is killed. See sim.h.
  *
- * It does what receiver/listen does around the core: answers at once, looks at deadlines at ticks of 100 ms, commits once
- * a second, and marks itself alive with each commit. A kill leaves what was committed, nothing else. */
+ * It does what receiver/listen does around the core: answers at once, looks at deadlines at ticks of 100 ms, commits
+ * once a second, and marks itself alive with each commit. A kill leaves what was committed, nothing else. */
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
@@ -368,8 +368,10 @@ static void begin_run(struct sim *sim, struct instant now, struct wall wall)
     }
     store->runs[store->run_count].from = now;
     store->runs[store->run_count++].wall = wall;
+    /* The mark moves with the first commit: that one also holds the absence which has just ended. */
+    if (!store->has_run)
+        store->alive = sim->now;
     store->has_run = true;
-    store->alive = sim->now;
 }
 
 void sim_receiver_start(struct sim *sim)

@@ -4,8 +4,8 @@
  * The cores are the real ones: agent/agent.h and receiver/judge/receiver.h. Around them is as little as there can be: a
  * network that loses, doubles, delays and reorders; machines that crash, boot, sleep and are restored from snapshots;
  * a receiver process that commits once a second, and keeps nothing else when it is killed. Structs are passed as they
- * are: sealing is tested elsewhere, and without it a year takes a second. The simulator knows the truth about each host,
- * so the record can be held against it.
+ * are: sealing is tested elsewhere, and without it a year takes a second. The simulator knows the truth about each
+ * host, so the record can be held against it.
  *
  * Times are nanoseconds since the start of the simulation unless they are a struct instant or wall. Nobody reads a
  * clock: the same options and calls give the same bytes. A broken promise of the cores ends the program by sim_fail,
@@ -46,8 +46,8 @@ struct sim_options {
     uint64_t seed;
     struct sim_link to_receiver, to_agent;
     struct sim_burst burst;
-    bool plain;         /* one datagram a beat: what is sent again is lost, unless it answers a challenge */
-    int64_t stagger_ns; /* an agent wakes up late by that much on average */
+    bool plain;               /* one datagram a beat: what is sent again is lost, unless it answers a challenge */
+    int64_t stagger_ns;       /* an agent wakes up late by that much on average */
     int64_t planned_limit_ns; /* 0: 30 minutes */
     bool conservative;
     bool keep;  /* store facts, lines and truth: needed to kill the receiver and to check the record */
@@ -84,7 +84,7 @@ struct sim_host {
 
     struct agent_core *agent; /* NULL: not running */
     uint64_t agent_start;
-    int64_t wake; /* true time */
+    int64_t wake;   /* true time */
     int64_t off_at; /* INT64_MAX, or when the machine goes off after a shutdown */
     bool going_down;
     uint32_t plain_number; /* last beat sent, see sim_options.plain */
@@ -141,7 +141,7 @@ struct sim_store {
     } runs[16]; /* the latest */
     size_t run_count;
     bool has_run;
-    int64_t alive; /* the mark */
+    int64_t alive;   /* the mark */
     uint64_t digest; /* of all facts ever stored */
 };
 
@@ -162,24 +162,24 @@ struct sim {
         int64_t at;
         uint64_t order;
         uint32_t slot;
-    } *flights; /* a heap */
+    } * flights; /* a heap */
     size_t flight_count, flight_capacity;
     uint64_t sent;
     uint64_t datagrams;
 
     struct receiver *receiver; /* NULL: not running */
-    int64_t wall_step_ns; /* the receiver's wall clock */
-    int64_t commit_at;    /* INT64_MAX: nothing to commit */
+    int64_t wall_step_ns;      /* the receiver's wall clock */
+    int64_t commit_at;         /* INT64_MAX: nothing to commit */
     int64_t committed_at;
     int64_t first_commit;
     int64_t stall_from, stall_until; /* INT64_MAX: it does not stall */
-    int64_t drained_at;                 /* the end of a stall: not judged before all that waited was heard; -1 */
-    struct sim_heard *heard; /* not stored yet */
+    int64_t drained_at;              /* the end of a stall: not judged before all that waited was heard; -1 */
+    struct sim_heard *heard;         /* not stored yet */
     size_t heard_count, heard_capacity;
     size_t lines_seen;
     enum state shown[SIM_HOSTS_MAX + 1]; /* by id: live state as last noted */
     struct sim_store store;
-    uint64_t downs; /* verdicts "down, silent" told so far */
+    uint64_t downs;  /* verdicts "down, silent" told so far */
     int64_t down_at; /* when the last of them was */
 
     char *text; /* the trace; its beginning is dropped unless options.keep */
@@ -196,13 +196,13 @@ void sim_run_for(struct sim *sim, int64_t ns);
 /* --- hosts --- */
 /* Adds a machine that is off. Returns its index, from 0. Name of at most 15 characters. */
 size_t sim_add_host(struct sim *sim, const char *name, int64_t interval_ns);
-void sim_boot(struct sim *sim, size_t host);        /* the kernel only */
+void sim_boot(struct sim *sim, size_t host); /* the kernel only */
 void sim_start_agent(struct sim *sim, size_t host);
 void sim_boot_all(struct sim *sim); /* every machine and agent, spread over an interval */
 void sim_crash(struct sim *sim, size_t host);
 void sim_kill_agent(struct sim *sim, size_t host);
 void sim_stop_agent(struct sim *sim, size_t host);
-void sim_shut_down(struct sim *sim, size_t host);   /* agent first, the machine is off 3 s after that */
+void sim_shut_down(struct sim *sim, size_t host); /* agent first, the machine is off 3 s after that */
 void sim_set_interval(struct sim *sim, size_t host, int64_t interval_ns); /* stops the agent and starts it anew */
 void sim_sleep(struct sim *sim, size_t host);
 void sim_awake(struct sim *sim, size_t host);
@@ -237,7 +237,7 @@ _Noreturn void sim_fail(struct sim *sim, const char *format, ...) __attribute__(
 void *sim_grow(void *array, size_t *capacity, size_t count, size_t size);
 struct instant sim_instant(int64_t at); /* on the receiver's clock */
 void sim_receiver_hear(struct sim *sim, const struct sim_datagram *datagram);
-void sim_receiver_turn(struct sim *sim);            /* judges and commits what is due */
+void sim_receiver_turn(struct sim *sim); /* judges and commits what is due */
 int64_t sim_receiver_due(const struct sim *sim);
 void sim_network_send_beat(struct sim *sim, size_t host, const struct agent_message *message);
 void sim_network_answer(struct sim *sim, size_t host, const struct receiver_answer *answer);

@@ -48,7 +48,10 @@ static bool detect(uint64_t seed, int64_t interval_s, int crashes)
     bool promised = interval_s >= 4;
     bool kept = round(median * 10) <= 16 && round(p99 * 10) <= 21;
     printf("T = %4lld s: crash to verdict, median %.3f T, p99 %.3f T, longest %.3f T of %d crashes%s\n",
-           (long long)interval_s, median, p99, most, crashes, !promised ? " (no promise)" : kept ? "" : "  TOO SLOW");
+           (long long)interval_s, median, p99, most, crashes,
+           !promised ? " (no promise)"
+           : kept    ? ""
+                     : "  TOO SLOW");
     free(times);
     sim_destroy(sim);
     return kept || !promised;

@@ -73,7 +73,8 @@ static void change(uint64_t seed)
     sim_check_replay(sim);
     struct timeline timeline;
     sim_timeline(sim, 0, &timeline);
-    /* After a loss the goodbye of an agent with a short interval may lapse before the next one is heard: unknown, not down. */
+    /* After a loss the goodbye of an agent with a short interval may lapse before the next one is heard: unknown,
+     * not down. */
     for (size_t i = 0; i < timeline.count; i++)
         if (timeline.spans[i].state == STATE_DOWN || (timeline.count > 1 && seed % 2 == 0))
             sim_fail(sim, "a change of the interval left %zu spans in the record", timeline.count);
@@ -113,8 +114,8 @@ static struct timeline day(uint64_t seed, double duplicate, int64_t reorder_ns)
     return timeline;
 }
 
-/* Edges may differ by so many seconds: a beat counts by its first datagram, and nothing can tell that this one is late. It is
- * overtaken by a repetition 1 s or 3 s after the beat was due. */
+/* Edges may differ by so many seconds: a beat counts by its first datagram, and nothing can tell that this one is
+ * late. It is overtaken by a repetition 1 s or 3 s after the beat was due. */
 static void compare_days(uint64_t seed, double duplicate, int64_t reorder_ns, int64_t tolerance_s)
 {
     struct timeline plain = day(seed, 0, 0);

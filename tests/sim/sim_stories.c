@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sim_stories.c - what the record says, told as stories: at least one for each row of the table of states.
  *
- * Each story is a short run without loss. What is done (-- lines), what the receiver shows (old -> new), the lines of the
- * log, and at the end the record are compared with tests/sim/golden/NAME.txt to the byte. `sim_stories NAME` prints one;
- * `sim_stories --write DIR` writes all of them: read each difference before you believe it. */
+ * Each story is a short run without loss. What is done (-- lines), what the receiver shows (old -> new), the lines
+ * of the log, and at the end the record are compared with tests/sim/golden/NAME.txt to the byte. `sim_stories NAME`
+ * prints one; `sim_stories --write DIR` writes all of them: read each difference before you believe it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +271,20 @@ static void receiver_crash_loop(struct sim *sim)
     sim_run(sim, 30 * MINUTE);
 }
 
+/* Off for twenty minutes, and killed right after its start: the twenty minutes are as unknown as before. */
+static void receiver_killed_at_start(struct sim *sim)
+{
+    begin(sim);
+    sim_receiver_stop(sim);
+    sim_run(sim, 30 * MINUTE + 20 * NS_PER_MS);
+    sim_receiver_start(sim);
+    sim_run_for(sim, 30 * NS_PER_MS);
+    sim_receiver_kill(sim);
+    sim_run_for(sim, S);
+    sim_receiver_start(sim);
+    sim_run(sim, 45 * MINUTE);
+}
+
 static void receiver_stalled_story(struct sim *sim)
 {
     begin(sim);
@@ -324,6 +338,7 @@ static const struct {
     {"receiver_off_while_down", receiver_off_while_down},
     {"receiver_killed", receiver_killed},
     {"receiver_crash_loop", receiver_crash_loop},
+    {"receiver_killed_at_start", receiver_killed_at_start},
     {"receiver_stalled", receiver_stalled_story},
     {"receiver_stalled_shortly", receiver_stalled_shortly},
     {"snapshot", snapshot},

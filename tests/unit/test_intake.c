@@ -165,8 +165,8 @@ static void test_layout_faults(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         seal_beat(scene, 1, "one");
-        assert_int_not_equal(scene->question[rows[i].at], rows[i].value);
-        scene->question[rows[i].at] = rows[i].value;
+        uint8_t *byte = &scene->question[rows[i].at];
+        *byte = rows[i].value == 0xff ? *byte ^ 0xff : rows[i].value; /* 0xff stands for: another one */
         check_dropped(scene, rows[i].which);
     }
     seal_beat(scene, 1, "one");

@@ -364,6 +364,35 @@ static void test_stalls(void **state)
     scene_close(&scene);
 }
 
+/* A beat that is found in the socket after a stall is heard before the stall is told of: a replay must not know better. */
+static void test_heard_within_a_stall(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    run(&scene, 601, 719);
+    (void)speaker_tell(&scene.host, scene.receiver, at(1119));
+    receiver_stalled(scene.receiver, at(719), at(1119));
+    check_log(&scene, "0 up, 630 down/unreachable, 719 unknown/receiver_overloaded, 1119 up");
+    restart(&scene, 1120, 1121);
+    scene_close(&scene);
+}
+
+/* Bounds are whole seconds that hold the instant. */
+static void test_bounds_are_rounded_outwards(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    (void)speaker_tell(&scene.host, scene.receiver, at(10.5));
+    const struct transition *line = &receiver_lines(scene.receiver)->lines[0];
+    assert_int_equal(line->at, LABEL_ZERO + 10);
+    assert_int_equal(line->earliest, LABEL_ZERO + 10);
+    assert_int_equal(line->latest, LABEL_ZERO + 11);
+    scene_close(&scene);
+}
+
 static void test_drops(void **state)
 {
     (void)state;
@@ -659,6 +688,8 @@ int main(void)
         cmocka_unit_test(test_crash_loop),
         cmocka_unit_test(test_down_over_a_restart),
         cmocka_unit_test(test_stalls),
+        cmocka_unit_test(test_heard_within_a_stall),
+        cmocka_unit_test(test_bounds_are_rounded_outwards),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_challenges_are_stateless),

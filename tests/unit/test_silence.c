@@ -312,6 +312,14 @@ static void test_absences(void **state)
          .s = {.judged = true},
          .absences = {{-300, 200, CAUSE_RECEIVER_OFF}},
          .expected = "0 unknown/receiver_off, 200 down/silent"},
+    };
+    CHECK(rows);
+}
+
+static void test_absences_and_more(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
         {"several, one after the other",
          .s = {.judged = true, .ended = true, .beat_at = 1000},
          .absences = {{50, 200, CAUSE_RECEIVER_OFF}, {200, 300, CAUSE_RECEIVER_OVERLOADED}, {900, 1100, CAUSE_RECEIVER_OFF}},
@@ -381,7 +389,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base),     cmocka_unit_test(test_goodbyes),     cmocka_unit_test(test_maintenance),
-        cmocka_unit_test(test_absences), cmocka_unit_test(test_conservative), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_absences), cmocka_unit_test(test_absences_and_more),
+        cmocka_unit_test(test_conservative), cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
