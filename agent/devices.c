@@ -36,12 +36,18 @@ static void read_entry(const char *name, const char *entry, char *text, size_t s
     text[len > 0 ? len : 0] = '\0';
 }
 
-/* The kernel's index: no two interfaces of a boot have the same, and none is 0. */
+static uint64_t name_id(const char *name)
+{
+    return span_hash((struct span){name, strlen(name)}, SPAN_HASH_START) | 1;
+}
+
+/* The kernel's index: no two interfaces of a boot have the same, and none is 0. A container may lack /sys. */
 static uint64_t interface_id(const char *name)
 {
     char text[24];
     read_entry(name, "ifindex", text, sizeof text);
-    return strtoull(text, NULL, 10);
+    uint64_t index = strtoull(text, NULL, 10);
+    return index != 0 ? index : name_id(name);
 }
 
 uint64_t devices_identify_disk(void *context, const char *name)
@@ -54,7 +60,7 @@ uint64_t devices_identify_disk(void *context, const char *name)
             *at = '!';
     if (!exists("block", entry, "device"))
         return 0;
-    return span_hash((struct span){name, strlen(name)}, SPAN_HASH_START) | 1;
+    return name_id(name);
 }
 
 uint64_t devices_identify_physical_interface(void *context, const char *name)

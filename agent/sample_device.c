@@ -34,8 +34,8 @@ static void append_device(struct device_table *table, uint64_t id, size_t before
 }
 
 /* Asks the filter about each line. */
-static void choose(struct device_table *table, const char *text, device_split *split, const struct device_filter *filter,
-                   size_t before_count)
+static void choose(struct device_table *table, const char *text, device_split *split,
+                   const struct device_filter *filter, size_t before_count)
 {
     struct span line, name, rest;
     char terminated[DEVICE_NAME_SIZE];

@@ -27,8 +27,8 @@ static bool split_line(struct span *name, struct span *rest, struct span line)
 
 enum { TOTAL_IN, TOTAL_OUT, TOTAL_PACKETS_IN, TOTAL_PACKETS_OUT, TOTAL_ERRORS, TOTAL_DROPS, TOTALS };
 
-static const enum metric total_metrics[TOTALS] = {
-    METRIC_NET_IN, METRIC_NET_OUT, METRIC_PACKETS_IN, METRIC_PACKETS_OUT, METRIC_NET_ERRORS, METRIC_NET_DROPS};
+static const enum metric total_metrics[TOTALS] = {METRIC_NET_IN,      METRIC_NET_OUT,    METRIC_PACKETS_IN,
+                                                  METRIC_PACKETS_OUT, METRIC_NET_ERRORS, METRIC_NET_DROPS};
 
 static_assert(TOTALS <= DEVICE_COUNTER_MAX, "a device must hold all counters");
 

@@ -75,8 +75,8 @@ void sample_stat(double metrics[METRIC_COUNT], struct cpu_state *state, const ch
     }
     if (!have_ticks || cpu_count == 0 || ticks_per_second <= 0)
         return;
-    uint64_t shares[CPU_SHARES] = {ticks[USER] + ticks[NICE], ticks[SYSTEM] + ticks[IRQ] + ticks[SOFTIRQ], ticks[IOWAIT],
-                                   ticks[STEAL]};
+    uint64_t shares[CPU_SHARES] = {ticks[USER] + ticks[NICE], ticks[SYSTEM] + ticks[IRQ] + ticks[SOFTIRQ],
+                                   ticks[IOWAIT], ticks[STEAL]};
     double second = 100.0 / (double)ticks_per_second; /* percent-seconds of one CPU in a tick */
     take_ticks(state, shares, cpu_count, second);
     for (int i = 0; i < CPU_SHARES; i++)

@@ -111,9 +111,9 @@ bool totals_parse(struct totals *totals, const char *text)
     while (ok && !ended) {
         ok = text_next_line(&line, &text) && text_next_word(&word, &line);
         ended = ok && span_is(word, "end");
-        ok = ended || (ok && (take_cpu(totals->cpu, word, line) ||
-                              take_table(totals->disks, &disk_labels, word, line) ||
-                              take_table(totals->interfaces, &interface_labels, word, line)));
+        ok =
+            ended || (ok && (take_cpu(totals->cpu, word, line) || take_table(totals->disks, &disk_labels, word, line) ||
+                             take_table(totals->interfaces, &interface_labels, word, line)));
     }
     if (ok)
         return true;

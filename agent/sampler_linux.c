@@ -29,28 +29,14 @@
 #define BUFFER_SIZE (1024 * 1024)
 #define PATH_SIZE 1024
 
-enum source {
-    LOADAVG,
-    STAT,
-    MEMINFO,
-    DISKSTATS,
-    NET_DEV,
-    NET_SNMP,
-    FILE_NR,
-    PRESSURE_MEMORY,
-    PRESSURE_IO,
-    SOURCES
-};
+enum source { LOADAVG, STAT, MEMINFO, DISKSTATS, NET_DEV, NET_SNMP, FILE_NR, PRESSURE_MEMORY, PRESSURE_IO, SOURCES };
 
-static const char *const source_paths[SOURCES] = {[LOADAVG] = "/proc/loadavg",
-                                                  [STAT] = "/proc/stat",
-                                                  [MEMINFO] = "/proc/meminfo",
-                                                  [DISKSTATS] = "/proc/diskstats",
-                                                  [NET_DEV] = "/proc/net/dev",
-                                                  [NET_SNMP] = "/proc/net/snmp",
-                                                  [FILE_NR] = "/proc/sys/fs/file-nr",
-                                                  [PRESSURE_MEMORY] = "/proc/pressure/memory",
-                                                  [PRESSURE_IO] = "/proc/pressure/io"};
+static const char *const source_paths[SOURCES] = {
+    [LOADAVG] = "/proc/loadavg",        [STAT] = "/proc/stat",
+    [MEMINFO] = "/proc/meminfo",        [DISKSTATS] = "/proc/diskstats",
+    [NET_DEV] = "/proc/net/dev",        [NET_SNMP] = "/proc/net/snmp",
+    [FILE_NR] = "/proc/sys/fs/file-nr", [PRESSURE_MEMORY] = "/proc/pressure/memory",
+    [PRESSURE_IO] = "/proc/pressure/io"};
 
 struct sampler {
     int fds[SOURCES]; /* -1: not there */

@@ -17,10 +17,10 @@ struct sensors {
     int fds[SENSOR_MAX];
 };
 
-#define SENSORS_NONE                                                                                                   \
-    (struct sensors)                                                                                                   \
-    {                                                                                                                  \
-        .count = 0                                                                                                     \
+#define SENSORS_NONE \
+    (struct sensors) \
+    {                \
+        .count = 0   \
     }
 
 /* Finds the sensors anew. `root`: SENSORS_ROOT outside of tests. */

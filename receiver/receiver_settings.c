@@ -3,6 +3,7 @@
  * does the parser know its line. */
 #include "receiver/receiver_settings.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,11 +14,24 @@
 #define FLUSH_MAX_NS (3600 * NS_PER_S)
 #define PLANNED_LIMIT_MAX_NS (30 * 86400 * NS_PER_S)
 
+/* Names are not looked up: what one means can change, a socket cannot. */
+static bool is_numeric(const char *host)
+{
+    struct in6_addr address;
+    char plain[256];
+    size_t len = strcspn(host, "%"); /* fe80::1%eth0 */
+    if (len >= sizeof plain)
+        return false;
+    memcpy(plain, host, len);
+    plain[len] = '\0';
+    return inet_pton(AF_INET, plain, &address) == 1 || inet_pton(AF_INET6, plain, &address) == 1;
+}
+
 static int check_listen(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     char host[256], port[8];
     (void)opt;
-    if (address_split(host, sizeof host, port, sizeof port, value, SETTINGS_DEFAULT_PORT) != 0)
+    if (address_split(host, sizeof host, port, sizeof port, value, SETTINGS_DEFAULT_PORT) != 0 || !is_numeric(host))
         return settings_fail(cfg, "listen address \"%s\" is not understood; write \"0.0.0.0:2004\" or \"[::]:2004\"",
                              value);
     *(const char **)result = value;

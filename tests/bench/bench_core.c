@@ -277,14 +277,16 @@ int main(void)
         forget_output(fleet);
     }
     size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
-    figure("core_bytes_per_host", (double)(after - before) / HOSTS, "bytes", "memory of the core (goal with keys: 3072)");
+    figure("core_bytes_per_host", (double)(after - before) / HOSTS, "bytes",
+           "memory of the core (goal with keys: 3072)");
 
     double fact_bytes;
     double core = time_core(fleet, &fact_bytes);
     figure("core_ns_per_beat", core * 1e9, "ns", "proof, verdict, averages and journal encoding, 10,000 hosts");
     figure("fact_bytes_per_beat", fact_bytes, "bytes", "in the journal");
     double floor = time_floor(fleet, d, (size_t)fact_bytes);
-    figure("floor_ns_per_beat", floor * 1e9, "ns", "recvmmsg + open + seal + sendmmsg + append, this machine, this run");
+    figure("floor_ns_per_beat", floor * 1e9, "ns",
+           "recvmmsg + open + seal + sendmmsg + append, this machine, this run");
     double intake = time_intake(fleet, d, &site);
     figure("intake_ns_per_beat", intake * 1e9, "ns", "open, core, seal; without sockets and disk");
     figure("intake_per_floor_percent", intake / floor * 100, "%", "intake beside the floor");

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (receiver_load_label(receiver, (struct instant){0}, (struct wall){1600000000 * NS_PER_S}) != 0 ||
         receiver_load_window(receiver, 1, "o*", (struct window){{1000 * NS_PER_S}, {2000 * NS_PER_S}}) != 0 ||
-        receiver_load_host(receiver, 1, "one", NULL, 0, 0) != 0 || receiver_load_host(receiver, 2, "two", NULL, 0, 3) != 0)
+        receiver_load_host(receiver, 1, "one", NULL, 0, 0) != 0 ||
+        receiver_load_host(receiver, 2, "two", NULL, 0, 3) != 0)
         abort();
     if (receiver_replay(receiver, data, size, 1) == 0) {
         struct instant now = {INT64_C(1) << 55};

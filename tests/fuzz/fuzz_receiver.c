@@ -30,12 +30,12 @@ struct scene {
     size_t lines_seen;
 };
 
-#define REQUIRE(condition, why)                                                                                       \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s: %s\n", #condition, why);                                                              \
-            abort();                                                                                                   \
-        }                                                                                                              \
+#define REQUIRE(condition, why)                           \
+    do {                                                  \
+        if (!(condition)) {                               \
+            fprintf(stderr, "%s: %s\n", #condition, why); \
+            abort();                                      \
+        }                                                 \
     } while (0)
 
 static const int64_t pauses_ms[16] = {0,     1,     100,   250,   1000,   5000,   15000,   30000,
@@ -231,10 +231,11 @@ static void change_windows(struct scene *scene, uint8_t parameter)
     if (parameter & 0x80) {
         shelf_end_window(&scene->shelf, scene->receiver, scene->now, 1 + parameter % 8);
     } else if (scene->windows < 8) {
-        shelf_add_window(&scene->shelf, scene->receiver, scene->now, ++scene->windows, patterns[parameter & 3],
-                         (struct window){scene->now, parameter & 4 ? INSTANT_NEVER
-                                                                   : instant_add(scene->now, 1 + pauses_ms[parameter >> 3] *
-                                                                                                     NS_PER_MS)});
+        shelf_add_window(
+            &scene->shelf, scene->receiver, scene->now, ++scene->windows, patterns[parameter & 3],
+            (struct window){scene->now, parameter & 4
+                                            ? INSTANT_NEVER
+                                            : instant_add(scene->now, 1 + pauses_ms[parameter >> 3] * NS_PER_MS)});
     }
     if (!receiver_has_output(scene->receiver)) /* stored */
         scene->lines_seen = 0;

@@ -45,7 +45,7 @@ static void take_line(struct shelf *shelf, const struct transition *line)
         last = old->number > last ? old->number : last;
         if (old->number == line->number) {
             if (!same_line(old, line))
-shelf->fault = "a replay told a line otherwise than before";
+                shelf->fault = "a replay told a line otherwise than before";
             return;
         }
     }
@@ -158,8 +158,8 @@ static int load_record(const struct shelf *shelf, struct receiver *receiver)
         if (receiver_load_absence(receiver, &shelf->absences[i]) != 0)
             return -1;
     for (size_t i = 0; i < shelf->window_count; i++)
-        if (receiver_load_window(receiver, shelf->windows[i].id, shelf->windows[i].pattern,
-                                 shelf->windows[i].window) != 0)
+        if (receiver_load_window(receiver, shelf->windows[i].id, shelf->windows[i].pattern, shelf->windows[i].window) !=
+            0)
             return -1;
     for (size_t i = 0; i < shelf->host_count; i++) {
         const struct shelf_host *host = &shelf->hosts[i];

@@ -72,8 +72,7 @@ struct receiver_answer speaker_send(struct speaker *speaker, struct receiver *re
     struct beat sent = *beat;
     sent.counter = ++speaker->counter;
     memcpy(sent.echo, speaker->echo, sizeof sent.echo);
-    struct receiver_answer answer =
-        receiver_hear_beat(receiver, now, speaker->name, strlen(speaker->name), &sent);
+    struct receiver_answer answer = receiver_hear_beat(receiver, now, speaker->name, strlen(speaker->name), &sent);
     if (answer.type != ANSWER_CHALLENGE)
         return answer;
     memcpy(speaker->echo, answer.challenge.value, sizeof speaker->echo);

@@ -320,7 +320,10 @@ static void test_restart(void **state)
 static void test_totals_refused(void **state)
 {
     static const char *const nonsense[] = {
-        "", "end\n", "boot 0123456789abcdef0123456789abcdef\n", "boot 0123456789abcdef0123456789abcdee\nend\n",
+        "",
+        "end\n",
+        "boot 0123456789abcdef0123456789abcdef\n",
+        "boot 0123456789abcdef0123456789abcdee\nend\n",
         "boot 0123456789abcdef0123456789abcdef\ndisk 1 2 3 4 5 6 7\nend\n",
         "boot 0123456789abcdef0123456789abcdef\ncpu 0 1 2 3 4 5 6 7 8\nend\n",
         "boot 0123456789abcdef0123456789abcdef\ncpu 1 1 2 3 4 5 6 7 8\ncpu 1 1 2 3 4 5 6 7 8\nend\n",
@@ -379,10 +382,9 @@ static void test_devices_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_disk),         cmocka_unit_test(test_disk_busiest), cmocka_unit_test(test_net),
-        cmocka_unit_test(test_net_named),    cmocka_unit_test(test_many_devices), cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_restart),      cmocka_unit_test(test_totals_refused),
-        cmocka_unit_test(test_devices_full),
+        cmocka_unit_test(test_disk),      cmocka_unit_test(test_disk_busiest),   cmocka_unit_test(test_net),
+        cmocka_unit_test(test_net_named), cmocka_unit_test(test_many_devices),   cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_restart),   cmocka_unit_test(test_totals_refused), cmocka_unit_test(test_devices_full),
     };
     return cmocka_run_group_tests_name("agent devices", tests, NULL, NULL);
 }

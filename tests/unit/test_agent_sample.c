@@ -156,7 +156,8 @@ static void test_cpu_restart(void **state)
         struct cpu_state other = saved;
         measure_cpus(again, &other, &cpu_rows[i]);
         if (memcmp(&metrics[METRIC_CPU_USER], &again[METRIC_CPU_USER], sizeof metrics[0]) != 0)
-            fail_msg("%s: %f after a restart, not %f", cpu_rows[i].what, again[METRIC_CPU_USER], metrics[METRIC_CPU_USER]);
+            fail_msg("%s: %f after a restart, not %f", cpu_rows[i].what, again[METRIC_CPU_USER],
+                     metrics[METRIC_CPU_USER]);
     }
 }
 
@@ -308,9 +309,18 @@ static void test_pressure(void **state)
 static void test_temperature(void **state)
 {
     static const struct value_row rows[] = {
-        {"", (double)NAN},      {"x\n", (double)NAN}, {"-128000\n", (double)NAN}, {"127000\n", (double)NAN},
-        {"125000\n", (double)NAN}, {"-5500\n", -5.5},    {"0\n", 0},               {"45123\n", 45.123},
-        {"20000\n", 45.123},     {"99", 45.123},       {"3000000\n", 45.123},     {"124999\n", 124.999},
+        {"", (double)NAN},
+        {"x\n", (double)NAN},
+        {"-128000\n", (double)NAN},
+        {"127000\n", (double)NAN},
+        {"125000\n", (double)NAN},
+        {"-5500\n", -5.5},
+        {"0\n", 0},
+        {"45123\n", 45.123},
+        {"20000\n", 45.123},
+        {"99", 45.123},
+        {"3000000\n", 45.123},
+        {"124999\n", 124.999},
     };
     double value = (double)NAN;
     (void)state;
@@ -323,17 +333,10 @@ static void test_temperature(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_load),
-        cmocka_unit_test(test_stat),
-        cmocka_unit_test(test_stat_ticks),
-        cmocka_unit_test(test_cpu_hotplug),
-        cmocka_unit_test(test_cpu_restart),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_memory_group),
-        cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_file_handles),
-        cmocka_unit_test(test_pressure),
-        cmocka_unit_test(test_temperature),
+        cmocka_unit_test(test_load),         cmocka_unit_test(test_stat),        cmocka_unit_test(test_stat_ticks),
+        cmocka_unit_test(test_cpu_hotplug),  cmocka_unit_test(test_cpu_restart), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_group), cmocka_unit_test(test_tcp),         cmocka_unit_test(test_file_handles),
+        cmocka_unit_test(test_pressure),     cmocka_unit_test(test_temperature),
     };
     return cmocka_run_group_tests_name("agent sample", tests, NULL, NULL);
 }

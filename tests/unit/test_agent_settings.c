@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_agent_settings.c - texts of twobeat-agent.conf, and the values or the one line that comes of them. */
+/* test_agent_settings.c - texts of agent.conf, and the values or the one line that comes of them. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -49,9 +49,19 @@ static const struct row rows[] = {
     /* Four samples of exactly T: the margin falls to T/8. 1: first; 2..4: errors of 0. */
     {"warm", 0, {{0, 1}, {60000, 2}, {120000, 3}, {180000, 4}, {240000, 5}}, 60000, 7500, 307500, 367500},
     {"warm, 1 s: the floor is half a second",
-     0, {{0, 1}, {1000, 2}, {2000, 3}, {3000, 4}, {4000, 5}}, 1000, 500, 5500, 6500},
+     0,
+     {{0, 1}, {1000, 2}, {2000, 3}, {3000, 4}, {4000, 5}},
+     1000,
+     500,
+     5500,
+     6500},
     {"warm, 4000 s: the floor is at most 30 s",
-     0, {{0, 1}, {4000000, 2}, {8000000, 3}, {12000000, 4}, {16000000, 5}}, 4000000, 30000, 20030000, 24030000},
+     0,
+     {{0, 1}, {4000000, 2}, {8000000, 3}, {12000000, 4}, {16000000, 5}},
+     4000000,
+     30000,
+     20030000,
+     24030000},
     /* The fifth beat is 10 s late: e = 10, T = 60 + 10/4 = 62.5; peak = 10, margin 15. */
     {"late beat", 0, {{0, 1}, {60000, 2}, {120000, 3}, {180000, 4}, {250000, 5}}, 62500, 15000, 327500, 390000},
     /* An odd gap of 100 (d = 1): e = 40 is cut to 15, T = 60 + 15/4; late 40, margin capped at T/2 = 31.875. */
@@ -59,7 +69,12 @@ static const struct row rows[] = {
     /* A gap of 200 is odd, and a second one still is (e = 136.25, tolerance at most T = 63.75) and agrees: T = 200, one
      * sample, cold margin. */
     {"odd gap, twice: adopted",
-     0, {{0, 1}, {60000, 2}, {120000, 3}, {180000, 4}, {380000, 5}, {580000, 6}}, 200000, 100000, 880000, 1080000},
+     0,
+     {{0, 1}, {60000, 2}, {120000, 3}, {180000, 4}, {380000, 5}, {580000, 6}},
+     200000,
+     100000,
+     880000,
+     1080000},
     /* A catch-up burst is life, but no sample. */
     {"burst", 0, {{0, 1}, {60000, 2}, {60100, 3}}, 60000, 30000, 150100, 210100},
     {"numbers that mean nothing", 0, {{0, 1}, {60000, 2}, {120000, 200000}}, 60000, 30000, 210000, 270000},
@@ -75,7 +90,8 @@ static void test_table(void **state)
         struct expectation e;
         expectation_init(&e);
         for (size_t b = 0; b < 8 && row->beats[b].number; b++)
-            (void)expectation_observe(&e, at_ms(row->beats[b].at_ms), 1, row->beats[b].number, row->announced_ms * MS, false);
+            (void)expectation_observe(&e, at_ms(row->beats[b].at_ms), 1, row->beats[b].number, row->announced_ms * MS,
+                                      false);
         int64_t is[4] = {expectation_interval_ns(&e), expectation_margin_ns(&e), expectation_lapse(&e, 1).ns,
                          expectation_lapse(&e, 2).ns};
         int64_t should[4] = {row->interval_ms * MS, row->margin_ms * MS, row->lapse1_ms * MS, row->lapse2_ms * MS};
@@ -176,7 +192,8 @@ static void test_bounds(void **state)
             }
             if (draw(0, 30) == 0)
                 number += (uint32_t)draw(1, 4000000000);
-            (void)expectation_observe(&e, at_ms(t), session, number, draw(0, 3) ? 0 : interval_ms * MS, draw(0, 5) == 0);
+            (void)expectation_observe(&e, at_ms(t), session, number, draw(0, 3) ? 0 : interval_ms * MS,
+                                      draw(0, 5) == 0);
             check_bounds(&e);
         }
     }
@@ -242,8 +259,12 @@ static void test_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),  cmocka_unit_test(test_new_session),       cmocka_unit_test(test_across_a_verdict),
-        cmocka_unit_test(test_bounds), cmocka_unit_test(test_loss_bends_nothing), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_new_session),
+        cmocka_unit_test(test_across_a_verdict),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_loss_bends_nothing),
+        cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_survives),
     };
     seed = (uint64_t)time(NULL);

@@ -156,11 +156,21 @@ static void test_layout_faults(void **state)
         uint8_t value;
         enum intake_statistic which;
     } rows[] = {
-        {0, 'x', INTAKE_BAD_VERSION},  {3, 2, INTAKE_BAD_VERSION}, {4, 0, INTAKE_BAD_HEADER},
-        {4, 7, INTAKE_BAD_HEADER},     {4, DATAGRAM_ACK, INTAKE_BAD_HEADER}, {4, DATAGRAM_CHALLENGE, INTAKE_BAD_HEADER},
-        {4, DATAGRAM_PEER, INTAKE_BAD_HEADER}, {5, 0, INTAKE_BAD_HEADER}, {5, 3, INTAKE_UNKNOWN_KEY},
-        {5, 2, INTAKE_BAD_SEAL},       {7, 1, INTAKE_BAD_HEADER},  {8, 0xff, INTAKE_BAD_SEAL},
-        {32, 'p', INTAKE_BAD_SEAL},    {32, '-', INTAKE_BAD_HEADER}, {40, 0xff, INTAKE_BAD_SEAL},
+        {0, 'x', INTAKE_BAD_VERSION},
+        {3, 2, INTAKE_BAD_VERSION},
+        {4, 0, INTAKE_BAD_HEADER},
+        {4, 7, INTAKE_BAD_HEADER},
+        {4, DATAGRAM_ACK, INTAKE_BAD_HEADER},
+        {4, DATAGRAM_CHALLENGE, INTAKE_BAD_HEADER},
+        {4, DATAGRAM_PEER, INTAKE_BAD_HEADER},
+        {5, 0, INTAKE_BAD_HEADER},
+        {5, 3, INTAKE_UNKNOWN_KEY},
+        {5, 2, INTAKE_BAD_SEAL},
+        {7, 1, INTAKE_BAD_HEADER},
+        {8, 0xff, INTAKE_BAD_SEAL},
+        {32, 'p', INTAKE_BAD_SEAL},
+        {32, '-', INTAKE_BAD_HEADER},
+        {40, 0xff, INTAKE_BAD_SEAL},
         {4, DATAGRAM_BYE, INTAKE_BAD_SEAL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -96,7 +96,8 @@ static void end(struct store *store)
 /* Commits what has piled up, and the checkpoint of a host if its id is not 0. */
 static void commit(struct store *store, int64_t second, uint32_t checkpoint, uint64_t trim_to)
 {
-    struct journal_batch batch = {.alive = at(second), .alive_second = 1700000000 + second, .trim_to = trim_to, .sync = true};
+    struct journal_batch batch = {
+        .alive = at(second), .alive_second = 1700000000 + second, .trim_to = trim_to, .sync = true};
     struct error error = {""};
     const struct host_table *table = receiver_hosts(store->receiver);
     receiver_take(store->receiver, &batch.output);
@@ -368,7 +369,8 @@ static void test_all_or_nothing(void **state)
     begin(store, 0);
     speaker_init(&store->one, "one", at(0), 60000);
     (void)speaker_tell(&store->one, store->receiver, at(0));
-    struct journal_batch batch = {.alive = at(0), .alive_second = 1700000000, .labels = receiver_labels(store->receiver)};
+    struct journal_batch batch = {
+        .alive = at(0), .alive_second = 1700000000, .labels = receiver_labels(store->receiver)};
     receiver_take(store->receiver, &batch.output);
     struct journal_host host = {.id = 1, .name = "one", .first_at = 1700000000};
     batch.hosts = &host;

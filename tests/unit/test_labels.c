@@ -28,7 +28,7 @@ static void test_runs(void **state)
     labels_begin(&labels, at(100), wall_at(1000));
     assert_int_equal(labels_second(&labels, at(90)), 990); /* before the first run: its offset */
     assert_int_equal(labels_second(&labels, at(150)), 1050);
-    labels_begin(&labels, at(200), wall_at(1500)); /* the clock was set forward */
+    labels_begin(&labels, at(200), wall_at(1500));           /* the clock was set forward */
     assert_int_equal(labels_second(&labels, at(150)), 1050); /* an old instant stays where it was */
     assert_int_equal(labels_second(&labels, at(199)), 1099);
     assert_int_equal(labels_second(&labels, at(200)), 1500);

@@ -40,8 +40,8 @@ static struct wall wall_at(double second)
 static void scene_open(struct scene *scene)
 {
     memset(scene, 0, sizeof *scene);
-    scene->shelf.options = (struct receiver_options){
-        .secret = {1, 2, 3}, .planned_limit_ns = 1800 * NS_PER_S, .host_count_max = 100};
+    scene->shelf.options =
+        (struct receiver_options){.secret = {1, 2, 3}, .planned_limit_ns = 1800 * NS_PER_S, .host_count_max = 100};
     scene->receiver = receiver_create(&scene->shelf.options);
     shelf_start(&scene->shelf, scene->receiver, at(0), wall_at(0));
     speaker_init(&scene->host, "one", at(0), 60000);
