@@ -32,8 +32,10 @@ static int check_listen(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *res
     char host[256], port[8];
     (void)opt;
     if (address_split(host, sizeof host, port, sizeof port, value, SETTINGS_DEFAULT_PORT) != 0 || !is_numeric(host))
-        return settings_fail(cfg, "listen address \"%s\" is not understood; write \"0.0.0.0:2004\" or \"[::]:2004\"",
-                             value);
+        return settings_fail(
+            cfg,
+            "listen address \"%s\" is not understood; write a numeric address, as \"0.0.0.0:2004\" or \"[::]:2004\"",
+            value);
     *(const char **)result = value;
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fuzz_checkpoint.c - any bytes as the checkpoint of a host. Refused, or taken: then it writes the same checkpoint again, and
- * the host can be judged, heard and said goodbye to. */
+/* fuzz_checkpoint.c - any bytes as the checkpoint of a host. Refused, or taken: then it writes the same checkpoint
+ * again, and the host can be judged, heard and said goodbye to. */
 #include <stdlib.h>
 #include <string.h>
 

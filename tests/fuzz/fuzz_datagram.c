@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fuzz_datagram.c - any bytes as a datagram: parsed, and its payload opened, once as it came and once sealed with the key.
+/* fuzz_datagram.c - any bytes as a datagram: parsed, and its payload opened, as it came and sealed with the key.
  *
  * A random seal never holds, so what parses is also sealed anew around its own payload: that must open again. */
 #include <stdlib.h>

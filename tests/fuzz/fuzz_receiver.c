@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* fuzz_receiver.c - any sequence of events through the receiver core, and what must hold whatever happens.
  *
- * The input is read three bytes at a time: a pause, an event, a parameter. Three hosts speak, the receiver stalls, drops, dies
- * with or without its last facts stored, and comes back. Checked: the log folds into spans in order; no line tells of the
- * future; a host is not called silent before the grace that an absence of the receiver gives it; what is not proven
+ * The input is read three bytes at a time: a pause, an event, a parameter. Three hosts speak; the receiver stalls, drops,
+ * dies with or without its last facts stored, and comes back. Checked: the log folds into spans in order; no line tells of
+ * the future; a host is not called silent before the grace that an absence of the receiver gives it; what is not proven
  * changes nothing; and a restart finds every host exactly as it was. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -308,7 +308,7 @@ def test_addresses(_):
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
             for address, line in ((f"127.0.0.1:{port}", "in use; .*listen"), ("203.0.113.1:0", "."),
-                                  ("localhost:0", "; write a numeric address")):
+                                  ("localhost:0", r":\d+: .*not understood; write a numeric address")):
                 place.fresh()
                 place.receiver_conf(listen=[address])
                 place.refuses("twobeat-receiver", ("-c", place.config), (re.escape(address), line),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* speaker.h - an agent as the receiver core sees it: a host that boots, starts agents and sends beats.
  *
- * It answers challenges as a real agent does, and lets a test choose everything else: when a beat was due, when it arrives, which
- * number, counter or session it has. Nothing here knows what the core will make of it. */
+ * It answers challenges as a real agent does, and lets a test choose everything else: when a beat was due, when it
+ * arrives, which number, counter or session it has. Nothing here knows what the core will make of it. */
 #ifndef TESTS_LIB_SPEAKER_H
 #define TESTS_LIB_SPEAKER_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_intake.c - datagrams as they come from the network: what each fault counts, and that no answer says more than was
- * asked. */
+/* test_intake.c - datagrams as they come from the network: what each fault counts, and that no answer is longer
+ * than its question. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

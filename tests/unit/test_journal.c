@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* test_journal.c - the database itself: what is committed comes back, what is damaged or foreign is told in one line. */
+/* test_journal.c - the database itself: what is committed comes back, what is damaged or foreign is told in one
+ * line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_receiver.c - events in, lines of the log out, through receiver.h; and that all of it survives a restart.
  *
- * Times are seconds after the start, at which label 0 stands for second 1700000000 of Unix time. The log of a host is compared
- * as one string: `FROM state/cause` of each span of its timeline. */
+ * Times are seconds after the start, whose label is second 1700000000 of Unix time. The log of a host is compared as one
+ * string: `FROM state/cause` of each span of its timeline. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -364,7 +364,8 @@ static void test_stalls(void **state)
     scene_close(&scene);
 }
 
-/* A beat that is found in the socket after a stall is heard before the stall is told of: a replay must not know better. */
+/* A beat that is found in the socket after a stall is heard before the stall is told of: a replay must not
+ * know better. */
 static void test_heard_within_a_stall(void **state)
 {
     (void)state;
