@@ -111,7 +111,7 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
 
 /* Judges what is due; call after everything that had arrived by `now` was handed in. */
 void receiver_judge(struct receiver *receiver, struct instant now);
-/* The loop did not run in [from, to); what had arrived meanwhile is handed in already. */
+/* The loop did not run in [from, to). To be told before what had arrived meanwhile is handed in: deadlines move first. */
 void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to);
 /* The kernel dropped datagrams of ours before `now`. Looks at every host: at most once a second, please. */
 void receiver_dropped(struct receiver *receiver, struct instant now);

@@ -34,17 +34,11 @@ static struct receiver_answer challenge(struct receiver *receiver, const struct 
     return answer;
 }
 
-/* Counts a beat at its arrival minus its age, but does not trust an age beyond half an interval. */
-static struct instant due_instant(const struct host *host, struct instant now, uint32_t age_ms, uint32_t announced_ms,
-                                  bool kept)
+/* Counts what arrived `now` at its arrival minus its age, but does not trust an age beyond half an interval. */
+static struct instant due_instant(struct instant now, uint32_t age_ms, int64_t interval_ns)
 {
     int64_t age_ns = (int64_t)age_ms * NS_PER_MS;
-    int64_t interval_ns = expectation_interval_ns(&host->expectation);
-    if (interval_ns == 0)
-        interval_ns = (int64_t)announced_ms * NS_PER_MS;
-    if (!kept && age_ns > interval_ns / 2)
-        age_ns = interval_ns / 2;
-    return instant_add(now, -age_ns);
+    return instant_add(now, age_ns > interval_ns / 2 ? -(interval_ns / 2) : -age_ns);
 }
 
 static void fill_beat(struct fact_beat *out, const struct host *host, struct instant now, const struct beat *beat)
@@ -55,7 +49,12 @@ static void fill_beat(struct fact_beat *out, const struct host *host, struct ins
     if (announced_ms > EXPECTATION_ANNOUNCED_MAX_NS / NS_PER_MS)
         announced_ms = EXPECTATION_ANNOUNCED_MAX_NS / NS_PER_MS;
     out->kept = beat->flags & BEAT_FLAG_KEPT;
-    out->at = due_instant(host, now, beat->age_ms, announced_ms, out->kept);
+    /* What was learned holds for the session; a new one may come with another interval. */
+    int64_t interval_ns = expectation_interval_ns(&host->expectation);
+    if (announced_ms > 0 && (interval_ns == 0 || beat->session != host->expectation.session))
+        interval_ns = announced_ms * NS_PER_MS;
+    out->at =
+        out->kept ? instant_add(now, -(int64_t)beat->age_ms * NS_PER_MS) : due_instant(now, beat->age_ms, interval_ns);
     out->same_run = host->heard && beat->session == host->expectation.session &&
                     beat->agent_start == host->agent_start &&
                     memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0;
@@ -138,7 +137,8 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
     case PROOF_FRESH: break;
     }
     struct fact fact = {.type = FACT_BYE, .now = now, .host = host->id};
-    fact.bye = (struct fact_bye){due_instant(host, now, bye->age_ms, 0, false), bye->agent_start, bye->reason};
+    struct instant at = due_instant(now, bye->age_ms, expectation_interval_ns(&host->expectation));
+    fact.bye = (struct fact_bye){at, bye->agent_start, bye->reason};
     receiver_note(receiver, &fact);
     receiver->statistics[RECEIVER_BYES]++;
     return answer;

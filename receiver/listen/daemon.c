@@ -139,10 +139,10 @@ static void turn(struct daemon *daemon)
 {
     struct instant now = now_of(daemon);
     bool drained = true;
+    notice_stall(daemon, now); /* before what waited is heard: it is not late, we are */
+    daemon->woke_at = now;
     for (size_t i = 0; i < daemon->listener_count; i++)
         drained = drain(daemon, &daemon->listeners[i].udp, now) && drained;
-    notice_stall(daemon, now);
-    daemon->woke_at = now;
     if (daemon->dropped != daemon->dropped_told && instant_since(now, daemon->dropped_at) >= NS_PER_S) {
         daemon->dropped_told = daemon->dropped;
         daemon->dropped_at = now;
@@ -322,7 +322,7 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     struct instant now = judging_clock_continue(start, daemon->boot_id, boottime_ns, wall);
     daemon->clock_offset_ns = now.ns - boottime_ns;
     receiver_start(daemon->receiver, now, wall, start->has_run ? start->alive : INSTANT_NEVER);
-    return journal_begin_run(daemon->journal, daemon->boot_id, now, boottime_ns,
+    return journal_begin_run(daemon->journal, start, daemon->boot_id, now, boottime_ns,
                              labels_of(receiver_labels(daemon->receiver), now), error);
 }
 

@@ -313,13 +313,15 @@ int journal_commit(struct journal *journal, const struct journal_batch *batch, s
     return 0;
 }
 
-int journal_begin_run(struct journal *journal, const uint8_t boot_id[BOOT_ID_LEN], struct instant now,
-                      int64_t boottime_ns, struct wall label, struct error *error)
+int journal_begin_run(struct journal *journal, const struct journal_start *start, const uint8_t boot_id[BOOT_ID_LEN],
+                      struct instant now, int64_t boottime_ns, struct wall label, struct error *error)
 {
+    struct instant mark = start->has_run ? start->alive : now;
+    struct wall mark_label = start->has_run ? start->alive_wall : label;
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(journal->db,
                            "INSERT INTO runs (boot_id, started, started_ns, boottime_ns, alive, alive_ns, offset_ns) "
-                           "VALUES (?1, ?2, ?3, ?4, ?2, ?3, ?5)",
+                           "VALUES (?1, ?2, ?3, ?4, ?6, ?7, ?5)",
                            -1, &stmt, NULL) != SQLITE_OK)
         return fail(journal, "use", error);
     sqlite3_bind_blob(stmt, 1, boot_id, BOOT_ID_LEN, SQLITE_STATIC);
@@ -327,6 +329,8 @@ int journal_begin_run(struct journal *journal, const uint8_t boot_id[BOOT_ID_LEN
     sqlite3_bind_int64(stmt, 3, now.ns);
     sqlite3_bind_int64(stmt, 4, boottime_ns);
     sqlite3_bind_int64(stmt, 5, label.ns - now.ns);
+    sqlite3_bind_int64(stmt, 6, wall_seconds(mark_label));
+    sqlite3_bind_int64(stmt, 7, mark.ns);
     int rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
     if (rc != SQLITE_DONE)

@@ -79,9 +79,10 @@ void journal_close(struct journal *journal);
 /* Loads everything into a fresh core, replaying the facts. */
 int journal_load(struct journal *journal, struct receiver *receiver, struct journal_start *start, struct error *error);
 
-/* Begins a run of the receiver: to be called once, before the first commit. `label` is what `now` is recorded under. */
-int journal_begin_run(struct journal *journal, const uint8_t boot_id[BOOT_ID_LEN], struct instant now,
-                      int64_t boottime_ns, struct wall label, struct error *error);
+/* Begins a run of the receiver: to be called once, before the first commit. `label` is what `now` is recorded under. The mark
+ * of the run before (`start`) stands until the first commit moves it together with the absence that lies between. */
+int journal_begin_run(struct journal *journal, const struct journal_start *start, const uint8_t boot_id[BOOT_ID_LEN],
+                      struct instant now, int64_t boottime_ns, struct wall label, struct error *error);
 
 /* Commits one batch. -1 with `error` set: nothing of it is stored, and it may be tried again. */
 int journal_commit(struct journal *journal, const struct journal_batch *batch, struct error *error);

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -94,12 +95,13 @@ def ask_zsh(line):
 
         def more():
             nonlocal shown
-            shown += os.read(terminal, 4096).decode(errors="replace")
+            if select.select([terminal], [], [], 0.1)[0]:
+                shown += os.read(terminal, 4096).decode(errors="replace")
             return mark in shown
         wait_until(more, 20, lambda: f"{mark} in {shown!r}")
 
     try:
-        setup = f"fpath=({COMPLETION} $fpath); autoload -Uz compinit; compinit -u -D; PS1=; setopt nobeep; zstyle ':completion:*' list-prompt ''; "
+        setup = f"fpath=({COMPLETION} $fpath); autoload -Uz compinit; compinit -u -D; PS1= PROMPT_EOL_MARK=; "
         os.write(terminal, (setup + "LISTMAX=1000; echo rea''dy\n").encode())
         read_until("ready\r\n")
         os.write(terminal, f"{line}\t".encode())

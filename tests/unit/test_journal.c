@@ -81,7 +81,7 @@ static void begin(struct store *store, int64_t second)
     assert_int_equal(journal_load(store->journal, store->receiver, &store->start, &error), 0);
     receiver_start(store->receiver, at(second), wall_at(second),
                    store->start.has_run ? store->start.alive : INSTANT_NEVER);
-    assert_int_equal(journal_begin_run(store->journal, boot_id, at(second), 77,
+    assert_int_equal(journal_begin_run(store->journal, &store->start, boot_id, at(second), 77,
                                        labels_of(receiver_labels(store->receiver), at(second)), &error),
                      0);
 }
