@@ -64,14 +64,14 @@ static struct verdict_context context_at(struct receiver *receiver, struct insta
 
 /* ---- facts ---- */
 
-static void promise(struct receiver *receiver, const struct host *host)
+void receiver_promise(struct receiver *receiver, const struct host *host)
 {
     struct instant due = verdict_due(host);
     if (instant_before(due, INSTANT_NEVER))
         deadlines_promise(&receiver->deadlines, host->id, due);
 }
 
-static void add_absence(struct receiver *receiver, const struct absence *absence)
+void receiver_add_absence(struct receiver *receiver, const struct absence *absence)
 {
     for (size_t i = 0; i < receiver->absence_count; i++)
         if (receiver->absences[i].from.ns == absence->from.ns && receiver->absences[i].to.ns == absence->to.ns)
@@ -90,7 +90,7 @@ static void judge_due(struct receiver *receiver, struct instant now)
     while (!instant_before(now, deadlines_next(&receiver->deadlines)) && !receiver->failed) {
         struct host *host = receiver->hosts.hosts[deadlines_take(&receiver->deadlines)];
         verdict_judge(host, &context);
-        promise(receiver, host);
+        receiver_promise(receiver, host);
     }
 }
 
@@ -119,7 +119,7 @@ static void step_all(struct receiver *receiver, struct instant now, uint64_t num
         if (!host || host->position >= number)
             continue;
         step(host, absence, &context);
-        promise(receiver, host);
+        receiver_promise(receiver, host);
     }
 }
 
@@ -130,10 +130,10 @@ static void apply_to_host(struct receiver *receiver, struct host *host, struct f
         verdict_beat(host, &fact->beat, &context);
     else
         verdict_bye(host, &fact->bye, &context);
-    promise(receiver, host);
+    receiver_promise(receiver, host);
 }
 
-static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
+void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t number)
 {
     struct absence absence;
     switch (fact->type) {
@@ -145,7 +145,7 @@ static void apply(struct receiver *receiver, struct fact *fact, uint64_t number)
     case FACT_JUDGED: judge_due(receiver, fact->now); return;
     case FACT_ABSENCE:
         absence = (struct absence){fact->absence.from, fact->absence.to, fact->absence.cause, number};
-        add_absence(receiver, &absence);
+        receiver_add_absence(receiver, &absence);
         step_all(receiver, fact->now, number, &absence, verdict_absence);
         return;
     case FACT_SETTINGS:
@@ -193,96 +193,7 @@ void receiver_note(struct receiver *receiver, struct fact *fact)
     if (receiver->output.facts_len == 0)
         begin_entry(receiver, fact->now);
     uint64_t number = note(receiver, fact);
-    apply(receiver, fact, number);
-}
-
-/* ---- loading ---- */
-
-int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall)
-{
-    labels_begin(&receiver->labels, from, wall);
-    return 0;
-}
-
-int receiver_load_absence(struct receiver *receiver, const struct absence *absence)
-{
-    if (!instant_before(absence->from, absence->to))
-        return -1;
-    add_absence(receiver, absence);
-    return 0;
-}
-
-int receiver_load_window(struct receiver *receiver, int64_t id, const char *pattern, struct window window)
-{
-    char *copy = strdup(pattern);
-    void *planned = receiver->planned;
-    if (!copy ||
-        !receiver_grow(&planned, &receiver->planned_capacity, receiver->planned_count, sizeof *receiver->planned)) {
-        free(copy);
-        return -1;
-    }
-    receiver->planned = planned;
-    receiver->planned[receiver->planned_count++] = (struct planned){.id = id, .pattern = copy, .window = window};
-    return 0;
-}
-
-struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len)
-{
-    if (deadlines_reserve(&receiver->deadlines, id) != 0)
-        return NULL;
-    return host_table_add(&receiver->hosts, id, name, name_len);
-}
-
-int receiver_load_host(struct receiver *receiver, uint32_t id, const char *name, const uint8_t *checkpoint, size_t len,
-                       uint64_t position)
-{
-    size_t name_len = strlen(name);
-    if (!name_is_valid(name, name_len))
-        return -1;
-    struct host *host = receiver_take_on(receiver, id, name, name_len);
-    if (!host)
-        return -1;
-    host->position = position;
-    if (checkpoint) {
-        struct codec codec = codec_reader(checkpoint, len);
-        host_visit(&codec, host);
-        if (codec.failed)
-            return -1;
-    }
-    promise(receiver, host);
-    if (position > receiver->last_fact)
-        receiver->last_fact = position;
-    return 0;
-}
-
-void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
-{
-    struct host *host = id <= receiver->hosts.count ? receiver->hosts.hosts[id] : NULL;
-    if (host && host->lines < lines)
-        host->lines = lines;
-}
-
-int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first)
-{
-    struct codec codec = codec_reader(facts, len);
-    struct instant previous = {0};
-    for (uint64_t number = first; codec_left(&codec) > 0; number++) {
-        struct fact fact = {0};
-        fact_visit(&codec, &fact, &previous);
-        if (codec.failed)
-            return -1;
-        if (number > receiver->last_fact)
-            receiver->last_fact = number;
-        if (fact.type == FACT_BEAT || fact.type == FACT_BYE) {
-            struct host *host = fact.host <= receiver->hosts.count ? receiver->hosts.hosts[fact.host] : NULL;
-            if (!host)
-                return -1;
-            if (host->position >= number)
-                continue;
-        }
-        apply(receiver, &fact, number);
-    }
-    return 0;
+    receiver_apply(receiver, fact, number);
 }
 
 /* ---- running ---- */
@@ -335,7 +246,7 @@ void receiver_judge(struct receiver *receiver, struct instant now)
         if (!instant_before(now, verdict_due(host)))
             break;
         (void)deadlines_take(&receiver->deadlines);
-        promise(receiver, host);
+        receiver_promise(receiver, host);
     }
     if (instant_before(now, deadlines_next(&receiver->deadlines)))
         return;

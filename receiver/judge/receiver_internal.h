@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* receiver_internal.h - what receiver.c (facts, judging, storing) and receiver_hear.c (datagrams) share. For these two only. */
+/* receiver_internal.h - what receiver.c (facts, judging, storing), receiver_hear.c (datagrams) and
+ * receiver_load.c (what was stored) share. For these three only. */
 #ifndef RECEIVER_JUDGE_RECEIVER_INTERNAL_H
 #define RECEIVER_JUDGE_RECEIVER_INTERNAL_H
 
@@ -29,6 +30,12 @@ struct receiver {
 bool receiver_grow(void **array, size_t *capacity, size_t count, size_t size);
 /* Adds a host to the table. NULL: out of memory. */
 struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len);
+/* Remembers an absence, unless it is known. */
+void receiver_add_absence(struct receiver *receiver, const struct absence *absence);
+/* Sees to it that the host is looked at when it is due. */
+void receiver_promise(struct receiver *receiver, const struct host *host);
+/* Applies fact `number`, live or in a replay. */
+void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t number);
 /* Writes a fact to the output and applies it. */
 void receiver_note(struct receiver *receiver, struct fact *fact);
 

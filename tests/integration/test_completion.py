@@ -90,29 +90,32 @@ def ask_zsh(line):
         os.execvp("zsh", ["zsh", "-f", "-i"])
     shown = ""
 
-    def read_until(mark):
+    def read_until(pattern):
+        """What is shown up to the end of what fits."""
         nonlocal shown
 
         def more():
             nonlocal shown
             if select.select([terminal], [], [], 0.1)[0]:
                 shown += os.read(terminal, 4096).decode(errors="replace")
-            return mark in shown
-        wait_until(more, 20, lambda: f"{mark} in {shown!r}")
+            return re.search(pattern, shown, re.S)
+        end = wait_until(more, 20, lambda: f"{pattern} in {shown!r}").end()
+        found, shown = shown[:end], shown[end:]
+        return found
 
     try:
-        setup = f"fpath=({COMPLETION} $fpath); autoload -Uz compinit; compinit -u -D; PS1= PROMPT_EOL_MARK=; "
+        setup = f"fpath=({COMPLETION} $fpath); autoload -Uz compinit; compinit -u -D; bindkey -e; PS1= PROMPT_EOL_MARK=; "
         os.write(terminal, (setup + "LISTMAX=1000; echo rea''dy\n").encode())
-        read_until("ready\r\n")
+        # Then the line editor is there, and nothing that is typed is lost.
+        read_until(r"ready\r\n.*\x1b\[\?2004h")
         os.write(terminal, f"{line}\t".encode())
         # ^D lists what there is; then the line is thrown away and a mark printed.
         os.write(terminal, b"\x04\x15echo en''d\n")
-        read_until("end\r\n")
+        return read_until(r"end\r\n")
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
         os.close(terminal)
-    return shown.split("ready\r\n", 1)[1]
 
 
 def test_zsh(_):

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* journal_internal.h - what journal.c (writing) and journal_load.c share. For these two only. */
+#ifndef RECEIVER_RECORD_JOURNAL_INTERNAL_H
+#define RECEIVER_RECORD_JOURNAL_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "receiver/record/journal.h"
+
+enum statement {
+    PUT_FACTS,
+    PUT_LINE,
+    PUT_HOST,
+    PUT_CHECKPOINT,
+    PUT_WINDOW,
+    END_WINDOW,
+    PUT_ABSENCE,
+    PUT_MARK,
+    TRIM,
+    STATEMENT_COUNT
+};
+
+struct journal {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    char *path;
+    int64_t run;
+    bool synced;
+};
+
+/* Fills `error` with what SQLite says, and returns -1. */
+int journal_fail(const struct journal *journal, const char *what, struct error *error);
+
+#endif
