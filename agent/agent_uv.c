@@ -328,8 +328,8 @@ static void start_handles(struct daemon *daemon)
 static int start(struct daemon *daemon, struct error *error)
 {
     struct error trouble;
-    daemon->sampler = sampler_create(&daemon->settings.ignore_filesystems, &daemon->settings.interfaces,
-                                     daemon->settings.state_dir);
+    daemon->sampler =
+        sampler_create(&daemon->settings.ignore_filesystems, &daemon->settings.interfaces, daemon->settings.state_dir);
     if (!daemon->sampler)
         return error_set(error, "not enough memory to start");
     if (privileges_drop_to_owner(daemon->settings.state_dir, error) || create_core(daemon, error))

@@ -8,6 +8,7 @@
 
 #define SCHEMA_VERSION 1 /* PRAGMA user_version */
 
+/* clang-format off */
 #define SCHEMA_SQL                                                                                                     \
     "CREATE TABLE hosts ("                                                                                             \
     "  id INTEGER PRIMARY KEY,"           /* never reused */                                                           \
@@ -59,5 +60,6 @@
     "  position INTEGER PRIMARY KEY,"     /* number of the first fact in it */                                         \
     "  facts BLOB NOT NULL);"                                                                                          \
     "PRAGMA user_version = 1;"
+/* clang-format on */
 
 #endif

@@ -78,9 +78,15 @@ static void test_watchdog(void **state)
         const char *usec, *pid;
         int64_t ns;
     } rows[] = {
-        {NULL, NULL, 0},           {"30000000", NULL, INT64_C(15000000000)}, {"30000000", own, INT64_C(15000000000)},
-        {"30000000", "1", 0},      {"30000000", "x", 0},                     {"0", NULL, 0},
-        {"-5", NULL, 0},           {"5s", NULL, 0},                          {"99999999999999999999", NULL, 0},
+        {NULL, NULL, 0},
+        {"30000000", NULL, INT64_C(15000000000)},
+        {"30000000", own, INT64_C(15000000000)},
+        {"30000000", "1", 0},
+        {"30000000", "x", 0},
+        {"0", NULL, 0},
+        {"-5", NULL, 0},
+        {"5s", NULL, 0},
+        {"99999999999999999999", NULL, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -98,7 +104,7 @@ struct expected {
     uid_t start; /* becomes this user before; 0: stays as it is */
     uid_t uid;
     gid_t gid;
-    int groups; /* -1: any */
+    int groups;            /* -1: any */
     int no_new_privileges; /* -1: any */
 };
 
@@ -170,7 +176,7 @@ static void test_privileges_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_notify),   cmocka_unit_test(test_notify_nowhere),  cmocka_unit_test(test_watchdog),
+        cmocka_unit_test(test_notify),          cmocka_unit_test(test_notify_nowhere),  cmocka_unit_test(test_watchdog),
         cmocka_unit_test(test_privileges_root), cmocka_unit_test(test_privileges_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

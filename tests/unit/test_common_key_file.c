@@ -84,7 +84,10 @@ static void test_contents(void **state)
     put(fixture->path, "12345678", 8, 0600);
     assert_int_equal(file_read_private(fixture->path, text, sizeof text, &error), -1);
     assert_non_null(strstr(error.text, "longer than 7 bytes"));
-    put(fixture->path, "12\0" "45", 5, 0600);
+    put(fixture->path,
+        "12\0"
+        "45",
+        5, 0600);
     assert_int_equal(file_read_private(fixture->path, text, sizeof text, &error), -1);
     assert_non_null(strstr(error.text, "zero byte"));
     put(fixture->path, "", 0, 0600);
@@ -178,8 +181,8 @@ static void test_standard_output(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_permissions), TEST(test_contents), TEST(test_create),
-                                       TEST(test_create_over_link), TEST(test_load), TEST(test_standard_output)};
+    const struct CMUnitTest tests[] = {TEST(test_permissions),      TEST(test_contents), TEST(test_create),
+                                       TEST(test_create_over_link), TEST(test_load),     TEST(test_standard_output)};
     if (sodium_init() < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

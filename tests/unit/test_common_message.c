@@ -47,12 +47,12 @@ static void test_beat_values(void **state)
         uint8_t value;
         int rc;
     } rows[] = {
-        {15, 0, -1}, /* counter 0 */
-        {19, 0, -1}, /* number 0 */
-        {68, 3, 0},     {68, 4, -1}, /* previous end */
-        {89, 0xff, 0},  /* flags of a later version */
-        {7, 0, 0},      /* any session */
-        {27, 1, 0},     /* any interval: the judge bounds it */
+        {15, 0, -1},                /* counter 0 */
+        {19, 0, -1},                /* number 0 */
+        {68, 3, 0},    {68, 4, -1}, /* previous end */
+        {89, 0xff, 0},              /* flags of a later version */
+        {7, 0, 0},                  /* any session */
+        {27, 1, 0},                 /* any interval: the judge bounds it */
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

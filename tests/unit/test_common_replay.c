@@ -35,14 +35,40 @@ static void rows_check(uint64_t used, const struct row *rows, size_t count)
 static void test_order(void **state)
 {
     static const struct row rows[] = {
-        {0, false},         {1, true},          {1, false},         {9, true},          {8, true},
-        {7, true},          {7, false},         {LIMIT, true},      {LIMIT - 1, true},  {LIMIT - 1, false},
-        {LIMIT - 2, true},  {2, true},          {2, false},         {1, false},         {LIMIT + 16, true},
-        {3, false},         {LIMIT + 16, false}, {LIMIT * 4, true}, {LIMIT * 4 - (LIMIT - 1), true},
-        {10, false},        {LIMIT * 4 - LIMIT, false}, {LIMIT * 4 - (LIMIT + 1), false},
-        {LIMIT * 4 - (LIMIT - 2), true}, {LIMIT * 4 + 1 - LIMIT, false}, {0, false},
-        {UINT64_MAX, true}, {UINT64_MAX - 1, true}, {UINT64_MAX, false}, {UINT64_MAX - 1, false},
-        {UINT64_MAX - 2, true}, {UINT64_MAX - (LIMIT - 1), true}, {UINT64_MAX - LIMIT, false}, {0, false}, {1, false},
+        {0, false},
+        {1, true},
+        {1, false},
+        {9, true},
+        {8, true},
+        {7, true},
+        {7, false},
+        {LIMIT, true},
+        {LIMIT - 1, true},
+        {LIMIT - 1, false},
+        {LIMIT - 2, true},
+        {2, true},
+        {2, false},
+        {1, false},
+        {LIMIT + 16, true},
+        {3, false},
+        {LIMIT + 16, false},
+        {LIMIT * 4, true},
+        {LIMIT * 4 - (LIMIT - 1), true},
+        {10, false},
+        {LIMIT * 4 - LIMIT, false},
+        {LIMIT * 4 - (LIMIT + 1), false},
+        {LIMIT * 4 - (LIMIT - 2), true},
+        {LIMIT * 4 + 1 - LIMIT, false},
+        {0, false},
+        {UINT64_MAX, true},
+        {UINT64_MAX - 1, true},
+        {UINT64_MAX, false},
+        {UINT64_MAX - 1, false},
+        {UINT64_MAX - 2, true},
+        {UINT64_MAX - (LIMIT - 1), true},
+        {UINT64_MAX - LIMIT, false},
+        {0, false},
+        {1, false},
     };
     (void)state;
     ROWS_CHECK(0, rows);
@@ -52,8 +78,8 @@ static void test_order(void **state)
 static void test_used(void **state)
 {
     static const struct row rows[] = {
-        {5000, false}, {4999, false}, {4000, false}, {1, false}, {5001, true}, {5000, false}, {5003, true},
-        {5002, true},
+        {5000, false}, {4999, false}, {4000, false}, {1, false},
+        {5001, true},  {5000, false}, {5003, true},  {5002, true},
     };
     static const struct row last[] = {{UINT64_MAX, false}, {UINT64_MAX - 5, false}, {1, false}};
     (void)state;

@@ -34,8 +34,21 @@ static void test_durations(void **state)
         {"9223372036855ms", -1},
         {"99999999999999999999s", -1},
         {"18446744073709551617ms", -1},
-        {"60", -1}, {"s", -1}, {"", -1}, {"-5s", -1}, {"+5s", -1}, {" 5s", -1}, {"5 s", -1}, {"5s ", -1}, {"1.5s", -1},
-        {"5S", -1}, {"5sec", -1}, {"5min", -1}, {"5us", -1}, {"1h30m", -1}, {"0x5s", -1},
+        {"60", -1},
+        {"s", -1},
+        {"", -1},
+        {"-5s", -1},
+        {"+5s", -1},
+        {" 5s", -1},
+        {"5 s", -1},
+        {"5s ", -1},
+        {"1.5s", -1},
+        {"5S", -1},
+        {"5sec", -1},
+        {"5min", -1},
+        {"5us", -1},
+        {"1h30m", -1},
+        {"0x5s", -1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -53,10 +66,21 @@ static void test_rates(void **state)
         int rc;
         uint64_t bps;
     } rows[] = {
-        {"1424Mbit", 0, 1424000000},   {"10Gbit", 0, UINT64_C(10000000000)}, {"100kbit", 0, 100000},
-        {"9600bit", 0, 9600},          {"18446744073709551615bit", 0, UINT64_MAX},
-        {"18446744073709551616bit", -1, 0}, {"18446744074Gbit", -1, 0}, {"100", -1, 0}, {"100mbit", -1, 0},
-        {"100MBit", -1, 0}, {"100Mbit/s", -1, 0}, {"1.5Gbit", -1, 0}, {"Mbit", -1, 0}, {"", -1, 0}, {"-1bit", -1, 0},
+        {"1424Mbit", 0, 1424000000},
+        {"10Gbit", 0, UINT64_C(10000000000)},
+        {"100kbit", 0, 100000},
+        {"9600bit", 0, 9600},
+        {"18446744073709551615bit", 0, UINT64_MAX},
+        {"18446744073709551616bit", -1, 0},
+        {"18446744074Gbit", -1, 0},
+        {"100", -1, 0},
+        {"100mbit", -1, 0},
+        {"100MBit", -1, 0},
+        {"100Mbit/s", -1, 0},
+        {"1.5Gbit", -1, 0},
+        {"Mbit", -1, 0},
+        {"", -1, 0},
+        {"-1bit", -1, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -77,10 +101,21 @@ static void test_addresses(void **state)
         {"[::1]:65535", "::1", "65535"},
         {"[fe80::1%eth0]", "fe80::1%eth0", "2004"},
         {"0.0.0.0:0", "0.0.0.0", "0"},
-        {"", NULL, NULL}, {":2004", NULL, NULL}, {"[]:2004", NULL, NULL}, {"a:", NULL, NULL}, {"::1", NULL, NULL},
-        {"[::1", NULL, NULL}, {"[::1]2004", NULL, NULL}, {"a:65536", NULL, NULL}, {"a:123456", NULL, NULL},
-        {"a:http", NULL, NULL}, {"a:-1", NULL, NULL}, {"a b:1", NULL, NULL}, {"a:1:2", NULL, NULL},
-        {"a]:1", NULL, NULL}, {"a-host-name-too-long-for-it:1", NULL, NULL},
+        {"", NULL, NULL},
+        {":2004", NULL, NULL},
+        {"[]:2004", NULL, NULL},
+        {"a:", NULL, NULL},
+        {"::1", NULL, NULL},
+        {"[::1", NULL, NULL},
+        {"[::1]2004", NULL, NULL},
+        {"a:65536", NULL, NULL},
+        {"a:123456", NULL, NULL},
+        {"a:http", NULL, NULL},
+        {"a:-1", NULL, NULL},
+        {"a b:1", NULL, NULL},
+        {"a:1:2", NULL, NULL},
+        {"a]:1", NULL, NULL},
+        {"a-host-name-too-long-for-it:1", NULL, NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -134,7 +169,7 @@ static cfg_t *parse(const char *text, struct error *error)
     return settings_parse_text(options, text, "x.conf", error);
 }
 
-#define GOOD \
+#define GOOD                                                                                                        \
     "# a comment\n// another\n/* and\n one */\nreceivers = {\"a:1\", \"b\"}\ninterval = \"5m\"\n\nredundancy = 2\n" \
     "host \"web*\" {\n  capacity = \"10Gbit\"\n}\n"
 

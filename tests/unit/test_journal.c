@@ -335,8 +335,7 @@ static void test_damaged(void **state)
         "UPDATE hosts SET id = 99999999999 WHERE id = 1",
         "UPDATE runs SET boot_id = x'00'",
         "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) VALUES (1, 2, 3, 4, 'luck', 0)",
-        "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) VALUES (1, 2, 4, 3, "
-        "'receiver_off', 0)",
+        "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) VALUES (1, 2, 4, 3, 'path', 0)",
     };
     begin(store, 0);
     live(store);

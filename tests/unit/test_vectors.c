@@ -139,14 +139,10 @@ static size_t decode_encode(enum datagram_type type, const uint8_t *payload, siz
     struct challenge challenge;
     struct bye bye;
     switch (type) {
-    case DATAGRAM_BEAT:
-        return beat_decode(&beat, payload, len) ? 0 : beat_encode(&beat, out);
-    case DATAGRAM_ACK:
-        return ack_decode(&ack, payload, len) ? 0 : ack_encode(&ack, out);
-    case DATAGRAM_CHALLENGE:
-        return challenge_decode(&challenge, payload, len) ? 0 : challenge_encode(&challenge, out);
-    default:
-        return bye_decode(&bye, payload, len) ? 0 : bye_encode(&bye, out);
+    case DATAGRAM_BEAT: return beat_decode(&beat, payload, len) ? 0 : beat_encode(&beat, out);
+    case DATAGRAM_ACK: return ack_decode(&ack, payload, len) ? 0 : ack_encode(&ack, out);
+    case DATAGRAM_CHALLENGE: return challenge_decode(&challenge, payload, len) ? 0 : challenge_encode(&challenge, out);
+    default: return bye_decode(&bye, payload, len) ? 0 : bye_encode(&bye, out);
     }
 }
 
