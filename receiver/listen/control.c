@@ -14,7 +14,7 @@
 #include "common/name.h"
 #include "receiver/listen/status_json.h"
 
-enum { REQUEST_LEN_MAX = 64 * 1024, PATTERN_LEN_MAX = 256, CLIENTS_MAX = 64, BACKLOG = 16 };
+enum { REQUEST_LEN_MAX = 64 * 1024, PATTERN_LEN_MAX = 256, CLIENTS_MAX = 256, BACKLOG = 16 };
 
 struct control {
     uv_pipe_t pipe;

@@ -169,9 +169,9 @@ def test_many_connections(_):
     """Those who only hold a connection must not keep others out."""
     with World() as world:
         receiver = with_hosts(world, "web1")
-        callers = [Caller(receiver) for _ in range(200)]
+        callers = [Caller(receiver) for _ in range(400)]
         for _ in range(3):
-            equal([h["host"] for h in receiver.json("status")["hosts"]], ["web1"], "status beside 200 idle connections")
+            equal([h["host"] for h in receiver.json("status")["hosts"]], ["web1"], "status beside 400 idle connections")
         for caller in callers:
             caller.close()
         for _ in range(200):

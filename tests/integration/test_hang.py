@@ -161,7 +161,8 @@ def test_one_of_several(_):
         with DeadDisk(world.folder / "disk") as disk, DeadDisk(world.folder / "other") as other:
             wait_value(beats, "disk_fullest", lambda v: v == 75, "the full disk")
             wait_beats(beats, 3)
-            equal(threads(agent), 2, "threads: the loop and a helper")
+            quiet = threads(agent)  # the loop, a helper, and perhaps one of a sanitizer
+            check(quiet <= 3, f"{quiet} threads")
             since, disk.answers, asked = max(beats.look()), False, disk.asked
             other.asked = 0
             wait_until(lambda: disk.kept, 10, "the disk is asked")
@@ -175,7 +176,7 @@ def test_one_of_several(_):
             wait_beats(beats, 8)
             check(disk.asked <= asked + 2, f"a disk that hangs was asked {disk.asked - asked} times")
             check(other.asked > 20, f"the other one was asked {other.asked} times")
-            equal(threads(agent), 3, "threads: the loop, the helper that hangs, and another")
+            equal(threads(agent), quiet + 1, "threads: another one beside the helper that hangs")
             check(beats.metric("disk_root") == beats.metric("disk_root"), "the root is still told")
             other.answers = False
             wait_value(beats, "disk_fullest", lambda v: v != 75, "no old value for a disk that hangs")
@@ -208,12 +209,12 @@ def test_all_threads(_):
                 disk.__enter__()
             wait_value(beats, "disk_fullest", lambda v: v == 75, "the full disks")
             wait_until(lambda: all(disk.asked for disk in disks), 10, "all are asked")
-            since = max(beats.look())
+            since, quiet = max(beats.look()), threads(agent)
             for disk in disks:
                 disk.answers = False
             wait_value(beats, "disk_root", lambda v: v != v, "no thread is left for the root")
             wait_beats(beats, 20)
-            check(threads(agent) <= 5, f"{threads(agent)} threads")
+            equal(threads(agent), quiet + 3, "threads: four helpers")
             for name in ("load1", "cpu_user", "mem_total", "mem_available", "net_in", "forks", "file_handles"):
                 check(beats.metric(name) == beats.metric(name), f"{name} is not told any more")
             count, latest = beats.check_in_time(since)

@@ -130,15 +130,12 @@ def mount_proc(unit):
 
 
 def mount_system(unit, state):
-    """ProtectSystem=: all is read-only but the system's own file systems (strict), or only where programs are (full)."""
+    """ProtectSystem=strict: all is read-only but the system's own file systems."""
     how = unit.get("ProtectSystem")
     if how == "strict":
         for point in mount_points():
             if not point.startswith(("/proc", "/sys", "/dev")) and os.path.lexists(point) and not point.startswith(str(state)):
                 make_read_only(point)
-    elif how == "full":
-        for folder in ("/usr", "/boot", "/etc"):
-            bind(folder, folder, read_only=True)
     elif how != "no":
         raise ValueError(f"ProtectSystem={how}")
 

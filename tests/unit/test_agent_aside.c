@@ -233,6 +233,19 @@ static void test_sensors(void **state)
     assert_int_equal(nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+static void *do_nothing(void *argument)
+{
+    return argument;
+}
+
+/* Some sanitizers start a thread of their own with the first one. */
+static int start_first_thread(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    return pthread_create(&thread, NULL, do_nothing, NULL) || pthread_join(thread, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,5 +254,5 @@ int main(void)
         cmocka_unit_test(test_back_again),
         cmocka_unit_test(test_sensors),
     };
-    return cmocka_run_group_tests_name("agent aside", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("agent aside", tests, start_first_thread, NULL);
 }
