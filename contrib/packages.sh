@@ -10,7 +10,8 @@ packages_build=(cmake=cmake ninja=ninja-build gcc=gcc libc6-dev pkg-config=pkg-c
 # shellcheck disable=SC2034
 packages_test=(python3=python3 rrdtool=rrdtool libcmocka-dev ip=iproute2)
 # shellcheck disable=SC2034
-packages_check=(clang=clang libclang-rt-dev clang-format=clang-format shellcheck=shellcheck)
+packages_check=(clang=clang libclang-rt-dev clang-format=clang-format shellcheck=shellcheck
+    mandoc=mandoc systemd-analyze=systemd zsh=zsh)
 
 # Prints those of the words given whose package is missing.
 packages_missing() {

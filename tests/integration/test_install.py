@@ -34,7 +34,7 @@ def run(*words, code=0, **how):
 
 def configure(folder, prefix):
     """A build folder for that prefix, with the programs of the build under test: only paths are looked at."""
-    run("cmake", "-S", ROOT, "-B", folder, f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DTWOBEAT_TESTS=OFF")
+    run("cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, f"-DCMAKE_INSTALL_PREFIX={prefix}", "-DTWOBEAT_TESTS=OFF")
     for name in ("agent/twobeat-agent", "receiver/twobeat-receiver", "receiver/twobeat"):
         shutil.copy(BUILD / name, folder / name)
 

@@ -303,7 +303,9 @@ refused(lambda: os.sched_setaffinity(0, {0}), errno.EPERM)
 libc.mmap.restype = ctypes.c_void_p
 assert libc.mmap(None, 4096, 7, 0x22, -1, 0) == ctypes.c_void_p(-1).value and ctypes.get_errno() == errno.EPERM
 assert libc.unshare(0x10000000) == -1
+# And what both do.
 open(os.environ["STATE"] + "/written", "w").close()
+assert socket.getaddrinfo("localhost", 2004, type=socket.SOCK_DGRAM)
 """
     python = "/usr/bin/python3"  # one in a home folder would be hidden
     if not os.path.exists(python):
