@@ -30,6 +30,7 @@
 #define PIECE_SIZE (64 * 1024)
 #define TEXT_SIZE (8 * 1024) /* memory.stat */
 #define PATH_SIZE 1024
+enum { IGNORED_MAX = 64 }; /* patterns of ignore_filesystems */
 #define GROUP_LIMIT_NONE 1e18
 #define ROUNDS_FRESH 2 /* an answer as old as that is told no more */
 
@@ -101,12 +102,18 @@ static void read_table(struct probes *probes, char *piece, void (*take)(struct p
     }
 }
 
+static size_t list_ignored(const struct probes *probes, char *patterns[IGNORED_MAX])
+{
+    size_t count = 0;
+    for (char *at = probes->ignore; at && *at && count < IGNORED_MAX; at += strlen(at) + 1)
+        patterns[count++] = at;
+    return count;
+}
+
 static void take_mounts(struct probes *probes, const char *text)
 {
-    char *patterns[64];
-    size_t count = 0;
-    for (char *at = probes->ignore; at && *at && count < sizeof patterns / sizeof patterns[0]; at += strlen(at) + 1)
-        patterns[count++] = at;
+    char *patterns[IGNORED_MAX];
+    size_t count = list_ignored(probes, patterns);
     mount_list_add(&probes->list, text, patterns, count);
 }
 
@@ -155,8 +162,11 @@ static void run_table(struct probes *probes)
     char *piece = malloc(PIECE_SIZE);
     if (!piece)
         return;
+    char *patterns[IGNORED_MAX];
     probes->list.count = 0;
+    probes->list.root_told = false;
     read_table(probes, piece, take_mounts);
+    mount_list_add_root(&probes->list, patterns, list_ignored(probes, patterns));
     read_table(probes, piece, take_network_mounts);
     free(piece);
     (void)pthread_mutex_lock(&probes->lock);

@@ -109,9 +109,18 @@ void mount_list_add(struct mount_list *list, const char *text, char *const *igno
         if (!split_line(&source, &type, &mount, line))
             continue;
         remove_hidden(list, mount.dir);
+        list->root_told = list->root_told || mount_is_root(&mount);
         if (is_wanted(list, &mount, source, type, ignore, ignore_count))
             list->mounts[list->count++] = mount;
     }
+}
+
+void mount_list_add_root(struct mount_list *list, char *const *ignore, size_t ignore_count)
+{
+    struct mount root = {.source = SPAN_HASH_START, .dir = "/"};
+    struct span none = {"", 0};
+    if (!list->root_told && is_wanted(list, &root, none, none, ignore, ignore_count))
+        list->mounts[list->count++] = root;
 }
 
 /* The way to a mount below a network file system leads through it. */

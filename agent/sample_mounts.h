@@ -22,12 +22,17 @@ struct mount {
 
 struct mount_list {
     size_t count;
+    bool root_told; /* the text named a root, wanted or not */
     struct mount mounts[MOUNT_MAX];
 };
 
 /* Adds what is in the text to a list that was empty before the first piece. Mount points that fit one of the shell
  * patterns in `ignore` are left out. The root is listed also when it is on no block device, as in a container. */
 void mount_list_add(struct mount_list *list, const char *text, char *const *ignore, size_t ignore_count);
+
+/* Once all is added: the root, if the text did not name one. So it is in a chroot: a folder of a file system that is mounted
+ * further up, out of sight. */
+void mount_list_add_root(struct mount_list *list, char *const *ignore, size_t ignore_count);
 
 /* Once all is added: takes network file systems out, and what lies behind them. For each piece of the text again. */
 void mount_list_remove_network(struct mount_list *list, const char *text);

@@ -62,7 +62,7 @@ static void test_mounts(void **state)
         char dirs[512] = "";
         size_t len = 0;
         bool by_pattern = strcmp(rows[i].what, "ignored by pattern") == 0;
-        list.count = 0;
+        list = (struct mount_list){0};
         mount_list_add(&list, rows[i].text, ignore, by_pattern ? 2 : 0);
         mount_list_remove_network(&list, rows[i].text);
         for (size_t k = 0; k < list.count; k++)
@@ -84,11 +84,31 @@ static void test_mounts_bounds(void **state)
                             MOUNT_DIR_SIZE - 1, folder, MOUNT_DIR_SIZE - 2, folder);
     for (int i = 0; i < 200; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "/dev/sd%d /mnt/%d ext4 rw 0 0\n", i, i);
-    list.count = 0;
+    list = (struct mount_list){0};
     mount_list_add(&list, text, NULL, 0);
     mount_list_remove_network(&list, text);
     assert_int_equal(list.count, MOUNT_MAX);
     assert_int_equal(strlen(list.mounts[0].dir), MOUNT_DIR_SIZE - 1);
+}
+
+/* In a chroot the table does not name the root. */
+static void test_mounts_root_out_of_sight(void **state)
+{
+    static char slash[] = "/";
+    static char *const ignore[] = {slash};
+    struct mount_list list = {0};
+    (void)state;
+    mount_list_add(&list, "proc /proc proc rw 0 0\n/dev/sdb1 /data ext4 rw 0 0\n", NULL, 0);
+    mount_list_add_root(&list, NULL, 0);
+    assert_int_equal(list.count, 2);
+    assert_true(mount_is_root(&list.mounts[1]));
+    list = (struct mount_list){0};
+    mount_list_add_root(&list, ignore, 1);
+    assert_int_equal(list.count, 0);
+    mount_list_add(&list, "server:/export / nfs rw 0 0\n", NULL, 0);
+    mount_list_remove_network(&list, "server:/export / nfs rw 0 0\n");
+    mount_list_add_root(&list, NULL, 0);
+    assert_int_equal(list.count, 0);
 }
 
 /* The same mounts line by line. */
@@ -115,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_mounts),
         cmocka_unit_test(test_mounts_bounds),
         cmocka_unit_test(test_mounts_in_pieces),
+        cmocka_unit_test(test_mounts_root_out_of_sight),
     };
     return cmocka_run_group_tests_name("agent mounts", tests, NULL, NULL);
 }
