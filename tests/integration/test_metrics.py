@@ -149,7 +149,11 @@ def test_tasks(_):
         quiet = watch.beat()["processes"]
         for sleeper in sleepers:
             sleeper.start()
-        told = watch.settles("processes", lambda: len(tool("ps", "-eLo", "pid", "--no-headers").split()) - 1, 8)
+        counted = lambda: len(tool("ps", "-eLo", "pid", "--no-headers").split()) - 1
+        if int(read("/proc/loadavg").split()[3].split("/")[1]) > 2 * counted():  # a PID namespace: ps sees only a part of the host
+            told = watch.beat()["processes"]
+        else:
+            told = watch.settles("processes", counted, 8)
         check(told - quiet > 60, f"processes and threads: {quiet}, with 100 more {told}")
         watch.between("uptime", lambda: float(read("/proc/uptime").split()[0]), 0.3)
         for sleeper in sleepers:
@@ -291,9 +295,10 @@ class Veth:
         except subprocess.CalledProcessError as why:
             self.__exit__()
             raise Skip(f"no network namespaces: {why.stderr}") from why
-        for words in (("addr", "add", "10.99.7.1/24", "dev", self.name), ("link", "set", self.name, "up"),
-                      ("-n", self.space, "addr", "add", "10.99.7.2/24", "dev", "far"), ("-n", self.space, "link", "set", "far", "up")):
-            tool("ip", *words)
+        inside = ("nsenter", f"--net=/run/netns/{self.space}")  # `ip -n` fails in a chroot, where / is no mount
+        for words in (("ip", "addr", "add", "10.99.7.1/24", "dev", self.name), ("ip", "link", "set", self.name, "up"),
+                      (*inside, "ip", "addr", "add", "10.99.7.2/24", "dev", "far"), (*inside, "ip", "link", "set", "far", "up")):
+            tool(*words)
         return self
 
     def __exit__(self, *_):
