@@ -55,6 +55,17 @@ static const struct window *window_at(const struct circumstances *c, struct inst
     return NULL;
 }
 
+/* If the first missing beat fell due inside a window, nothing was missed before it: what is uncertain is the operator's. */
+static struct instant into_window(const struct circumstances *c, struct instant from, struct instant latest)
+{
+    for (size_t i = 0; i < c->window_count; i++) {
+        const struct window *w = &c->windows[i];
+        if (instant_before(from, w->from) && !instant_before(latest, w->from) && instant_before(latest, w->to))
+            from = w->from;
+    }
+    return from;
+}
+
 /* Where the outage began: the goodbye, else the middle between the last beat and the first one that is missing. */
 static struct silence_span start_edge(const struct silence *s, const struct circumstances *c, enum state state,
                                       enum cause cause)
@@ -76,6 +87,7 @@ static struct silence_span start_edge(const struct silence *s, const struct circ
         edge.from = away->from;
         edge.latest = instant_later(edge.latest, away->to);
     }
+    edge.from = into_window(c, edge.from, latest);
     return edge;
 }
 
