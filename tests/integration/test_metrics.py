@@ -407,6 +407,8 @@ class MemoryGroup:
         self.limit, self.limit_file = limit, "memory.limit_in_bytes" if old else "memory.max"
 
     def __enter__(self):
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
+            raise Skip("no mount namespaces to be made here (in a chroot, / is no mount)")
         try:
             if self.limit_file == "memory.max" and (self.root / "cgroup.controllers").exists():
                 (self.root / "cgroup.subtree_control").write_text("+memory")
