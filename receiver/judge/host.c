@@ -73,6 +73,9 @@ static void visit_facts(struct codec *codec, struct silence *s)
     visit_bool(codec, &s->new_boot);
     codec_i64(codec, &s->boot_at.ns);
     visit_bool(codec, &s->new_start);
+    codec_i64(codec, &s->frozen_ns);
+    if (s->frozen_ns < -INSTANT_LIMIT_NS || s->frozen_ns > INSTANT_LIMIT_NS)
+        codec->failed = true;
 }
 
 static void visit_told(struct codec *codec, struct told *told)
@@ -96,6 +99,7 @@ static void visit_silence(struct codec *codec, struct host *host)
     struct silence_record *record = host->silence;
     visit_facts(codec, &record->facts);
     codec_u32(codec, &record->beats_since);
+    codec_u64(codec, &record->run_ms);
     visit_deadline(codec, &record->next_span);
     codec_u32(codec, &record->told_count);
     if (codec->failed || record->told_count > SILENCE_SPANS_MAX) {

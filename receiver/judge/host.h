@@ -33,6 +33,7 @@ struct told {
 struct silence_record {
     struct silence facts;
     uint32_t beats_since;     /* it ended */
+    uint64_t run_ms;          /* CLOCK_MONOTONIC of the host at the last beat before it */
     struct instant next_span; /* when the next span comes about by itself; INSTANT_NEVER */
     struct told *told;        /* owned */
     uint32_t told_count, told_capacity;

@@ -119,12 +119,39 @@ static void paint_goodbye(struct canvas *canvas, const struct silence *s, const 
         append(canvas, exactly(limit, STATE_DOWN, cause));
 }
 
+/* What counts as frozen: more than two clocks drift apart (500 ppm), and more than a datagram is delayed. */
+#define FROZEN_MIN_NS (5 * NS_PER_S)
+#define DRIFT_DIVISOR 2000
+
+/* How long the kernel stood still in a silence that has ended; 0 if it did not. */
+static int64_t frozen_ns(const struct silence *s)
+{
+    int64_t gap_ns = instant_since(s->beat_at, s->last);
+    int64_t least_ns = gap_ns / DRIFT_DIVISOR > FROZEN_MIN_NS ? gap_ns / DRIFT_DIVISOR : FROZEN_MIN_NS;
+    if (!s->ended || s->new_boot || !(s->late || s->judged) || s->goodbye != GOODBYE_NONE || s->frozen_ns <= least_ns)
+        return 0;
+    return s->frozen_ns < gap_ns ? s->frozen_ns : gap_ns;
+}
+
+/* Down while it stood still, told at the end of the silence. Before that it ran on, and was missed if two expectations lie there. */
+static void paint_frozen(struct canvas *canvas, const struct silence *s, const struct circumstances *c,
+                         int64_t length_ns)
+{
+    struct instant froze = instant_add(s->beat_at, -length_ns);
+    if (s->judged && instant_before(instant_add(s->expected, s->interval_ns), froze))
+        append(canvas, start_edge(s, c, STATE_DOWN, s->new_start ? CAUSE_AGENT_DIED : CAUSE_UNREACHABLE));
+    append(canvas, exactly(froze, STATE_DOWN, CAUSE_FROZEN));
+}
+
 /* What the host's own facts say, as if the receiver had always been there and nothing was planned. */
 static void paint_base(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
 {
     append(canvas, exactly(s->last, STATE_UP, CAUSE_NONE));
+    int64_t stood_ns = frozen_ns(s);
     bool boot_unannounced = s->ended && s->new_boot && s->goodbye != GOODBYE_SHUTDOWN;
-    if (boot_unannounced) {
+    if (stood_ns > 0) {
+        paint_frozen(canvas, s, c, stood_ns);
+    } else if (boot_unannounced) {
         append(canvas, start_edge(s, c, STATE_DOWN, CAUSE_REBOOT));
     } else if (s->goodbye == GOODBYE_SHUTDOWN) {
         paint_goodbye(canvas, s, c);

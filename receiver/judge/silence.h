@@ -51,6 +51,8 @@ struct silence {
     bool new_boot;
     struct instant boot_at; /* with new_boot: earliest boot that the first beats tell of */
     bool new_start;         /* same boot, another run of the agent */
+    int64_t
+        frozen_ns; /* same boot: how much less than the receiver's the kernel's own clock ran; least of the first beats */
 };
 
 /* What the receiver knows besides: borrowed for the call. */

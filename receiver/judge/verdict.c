@@ -5,157 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "receiver/judge/telling.h"
+
 enum {
     MOVES_MAX = 2,    /* of a deadline in one silence, by stalls and drops */
     SETTLE_BEATS = 3, /* beats after a silence until its record is final */
-    WINDOWS_MAX = 32  /* of one host that are looked at together */
 };
 #define SETTLE_MIN_NS (60 * NS_PER_S)
-
-/* ---- telling the log ---- */
-
-static void tell_line(struct host *host, struct told *told, const struct silence_span *span, uint32_t restates,
-                      const struct verdict_context *c)
-{
-    struct line_list *list = c->lines;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 16;
-        struct transition *lines = realloc(list->lines, capacity * sizeof *lines);
-        if (!lines) {
-            *c->failed = true;
-            return;
-        }
-        list->lines = lines;
-        list->capacity = capacity;
-    }
-    int64_t latest = wall_seconds((struct wall){labels_of(c->labels, span->latest).ns + NS_PER_S - 1}); /* up */
-    list->lines[list->count++] = (struct transition){
-        .host = host->id,
-        .number = ++host->lines,
-        .at = told->at,
-        .state = told->state,
-        .cause = told->cause,
-        .earliest = labels_second(c->labels, span->earliest),
-        .latest = latest,
-        .decided = labels_second(c->labels, c->now),
-        .restates = restates,
-        .before = host_live_state(host),
-    };
-    told->number = host->lines;
-    host->state = told->state;
-    host->cause = told->cause;
-    host->since = told->at;
-    if (told->at < host->changed_from)
-        host->changed_from = told->at;
-}
-
-static struct circumstances circumstances_of(const struct host *host, const struct verdict_context *c,
-                                             struct window windows[WINDOWS_MAX])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < c->planned_count && count < WINDOWS_MAX; i++)
-        if (instant_before(host->silence->facts.last, c->planned[i].window.to) &&
-            name_matches(c->planned[i].pattern, host->name))
-            windows[count++] = c->planned[i].window;
-    return (struct circumstances){
-        .absences = c->absences,
-        .absence_count = c->absence_count,
-        .windows = windows,
-        .window_count = count,
-        .planned_limit_ns = c->planned_limit_ns,
-        .conservative = c->conservative,
-        .now = c->now,
-    };
-}
-
-/* The spans that have begun, in whole seconds: of two in one second the later one stays. Sets when the next begins. */
-static uint32_t plan(struct host *host, const struct verdict_context *c, struct told *told, struct silence_span *spans)
-{
-    struct window windows[WINDOWS_MAX];
-    struct circumstances circumstances = circumstances_of(host, c, windows);
-    size_t span_count = silence_spans(&host->silence->facts, &circumstances, spans);
-    host->silence->next_span = INSTANT_NEVER;
-    uint32_t count = 0;
-    for (size_t i = 0; i < span_count; i++) {
-        if (instant_before(c->now, spans[i].from)) {
-            host->silence->next_span = spans[i].from;
-            break;
-        }
-        int64_t at = labels_second(c->labels, spans[i].from);
-        while (count > 0 && told[count - 1].at >= at)
-            count--;
-        if (count > 0 && told[count - 1].state == spans[i].state && told[count - 1].cause == spans[i].cause)
-            continue;
-        told[count] = (struct told){.at = at, .state = spans[i].state, .cause = spans[i].cause};
-        spans[count++] = spans[i];
-    }
-    return count;
-}
-
-/* Keeps what was told of the time before the first absence that is still remembered. */
-static uint32_t keep_old(const struct silence_record *record, const struct verdict_context *c, struct told *told,
-                         struct silence_span *spans, uint32_t count)
-{
-    if (!instant_before(record->facts.last, c->absences_from))
-        return count;
-    int64_t from = labels_second(c->labels, c->absences_from);
-    struct told merged[SILENCE_SPANS_MAX];
-    struct silence_span merged_spans[SILENCE_SPANS_MAX];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < record->told_count && record->told[i].at < from && n < SILENCE_SPANS_MAX / 2; i++, n++) {
-        merged[n] = record->told[i];
-        merged_spans[n] = spans[0]; /* not told again, so its bounds do not matter */
-    }
-    for (uint32_t i = 0; i < count && n < SILENCE_SPANS_MAX; i++)
-        if (told[i].at >= from) {
-            merged[n] = told[i];
-            merged_spans[n++] = spans[i];
-        }
-    memcpy(told, merged, n * sizeof *merged);
-    memcpy(spans, merged_spans, n * sizeof *merged_spans);
-    return n;
-}
-
-static bool remember(struct silence_record *record, const struct told *told, uint32_t count)
-{
-    if (count > record->told_capacity) {
-        struct told *grown = realloc(record->told, count * sizeof *grown);
-        if (!grown)
-            return false;
-        record->told = grown;
-        record->told_capacity = count;
-    }
-    if (count > 0)
-        memcpy(record->told, told, count * sizeof *told);
-    record->told_count = count;
-    return true;
-}
-
-/* Tells the log where the present view of the silence differs from what was told before. */
-static void tell(struct host *host, const struct verdict_context *c)
-{
-    struct silence_record *record = host->silence;
-    struct told told[SILENCE_SPANS_MAX];
-    struct silence_span spans[SILENCE_SPANS_MAX];
-    uint32_t count = keep_old(record, c, told, spans, plan(host, c, told, spans));
-    uint32_t same = 0;
-    while (same < count && same < record->told_count && told[same].at == record->told[same].at &&
-           told[same].state == record->told[same].state && told[same].cause == record->told[same].cause) {
-        told[same].number = record->told[same].number;
-        same++;
-    }
-    for (uint32_t i = same; i < count; i++)
-        tell_line(host, &told[i], &spans[i], i < record->told_count ? record->told[i].number : 0, c);
-    if (same == count && count < record->told_count && count > 0) { /* less than was told: take the rest back */
-        struct told back = told[count - 1];
-        back.at = record->told[count].at;
-        spans[0] = (struct silence_span){.from = c->now, .earliest = record->facts.last, .latest = c->now};
-        tell_line(host, &back, &spans[0], record->told[count].number, c);
-        told[count - 1].number = back.number;
-    }
-    if (!remember(record, told, count))
-        *c->failed = true;
-}
 
 /* ---- the silence ---- */
 
@@ -171,10 +27,9 @@ static bool begin_silence(struct host *host, const struct verdict_context *c)
     record->facts = (struct silence){
         .last = e->last, .interval_ns = expectation_interval_ns(e), .expected = expectation_lapse(e, 1)};
     record->next_span = INSTANT_NEVER;
-    struct told first = {.at = labels_second(c->labels, e->last), .state = STATE_UP, .cause = CAUSE_NONE};
-    if (!remember(record, &first, 1))
-        *c->failed = true;
+    record->run_ms = host->run_ms;
     host->silence = record;
+    telling_begin(host, c);
     return true;
 }
 
@@ -215,6 +70,16 @@ static void set_deadlines(struct host *host)
     host->restarted = false;
 }
 
+/* How much longer the silence was than the kernel's own clock ran meanwhile. A clock that went back did not stand still: the
+ * machine was restored from a snapshot. */
+static int64_t stood_still_ns(const struct host *host, const struct fact_beat *beat)
+{
+    const struct silence_record *record = host->silence;
+    if (beat->run_ms < record->run_ms)
+        return 0;
+    return instant_since(beat->at, record->facts.last) - (int64_t)(beat->run_ms - record->run_ms) * NS_PER_MS;
+}
+
 static void end_silence(struct host *host, const struct fact_beat *beat, bool new_boot, bool new_start,
                         const struct verdict_context *c)
 {
@@ -224,6 +89,7 @@ static void end_silence(struct host *host, const struct fact_beat *beat, bool ne
     s->new_boot = new_boot;
     s->new_start = new_start;
     s->boot_at = instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS));
+    s->frozen_ns = stood_still_ns(host, beat);
     if (s->goodbye == GOODBYE_NONE && (new_boot || new_start)) {
         if (beat->previous_end == PREVIOUS_STOPPED)
             s->goodbye = GOODBYE_STOPPED;
@@ -232,33 +98,29 @@ static void end_silence(struct host *host, const struct fact_beat *beat, bool ne
         s->goodbye_reported = s->goodbye != GOODBYE_NONE;
         s->goodbye_at = s->last;
     }
-    tell(host, c);
+    telling_update(host, c);
     host->silence->beats_since = 1;
     if (host->silence->told_count == 1 && host->silence->told[0].number == 0)
         host_end_silence(host); /* nothing came of it */
 }
 
-/* The second and third beat after a silence can tell of an earlier boot: the first datagram may have been delayed. */
+/* The second and third beat after a silence can tell of an earlier boot, or of less time frozen: the first datagram may have been
+ * delayed. */
 static void settle_further(struct host *host, const struct fact_beat *beat, const struct verdict_context *c)
 {
     struct silence *s = &host->silence->facts;
     struct instant boot_at = instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS));
-    if (s->new_boot && instant_before(boot_at, s->boot_at)) {
-        s->boot_at = boot_at;
-        tell(host, c);
+    int64_t frozen_ns = stood_still_ns(host, beat);
+    if ((s->new_boot && instant_before(boot_at, s->boot_at)) || (!s->new_boot && frozen_ns < s->frozen_ns)) {
+        s->boot_at = instant_earlier(boot_at, s->boot_at);
+        s->frozen_ns = frozen_ns < s->frozen_ns ? frozen_ns : s->frozen_ns;
+        telling_update(host, c);
     }
     if (++host->silence->beats_since >= SETTLE_BEATS)
         host_end_silence(host);
 }
 
 /* ---- steps ---- */
-
-static void tell_first(struct host *host, struct instant at, const struct verdict_context *c)
-{
-    struct told told = {.at = labels_second(c->labels, at), .state = STATE_UP, .cause = CAUSE_NONE};
-    struct silence_span span = {.from = at, .earliest = at, .latest = at};
-    tell_line(host, &told, &span, 0, c);
-}
 
 /* Whether the numbers of the beats begin anew: with another run of the agent, or when a new session opens with a number of
  * the past, as an agent restored from a snapshot does. */
@@ -327,7 +189,7 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     host->heard = true;
     host->heard_at = c->now;
     if (first)
-        tell_first(host, beat->at, c);
+        telling_first(host, beat->at, c);
     average(host, beat, new_boot, c);
 }
 
@@ -343,7 +205,7 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
     if (s && s->judged) { /* it was there all the time: the silence ends here, and another begins */
         s->ended = true;
         s->beat_at = at;
-        tell(host, c);
+        telling_update(host, c);
         s = NULL;
     }
     host->expectation.last = at;
@@ -355,7 +217,7 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
     s->goodbye_at = at;
     s->late = false;
     host->heard_at = c->now;
-    tell(host, c);
+    telling_update(host, c);
 }
 
 void verdict_drops(struct host *host)
@@ -374,7 +236,7 @@ void verdict_judge(struct host *host, const struct verdict_context *c)
         return;
     lapse_until(host, c->now, c);
     if (open_silence(host))
-        tell(host, c);
+        telling_update(host, c);
 }
 
 /* Absences of a damaged journal, added up, do not overflow. */
@@ -407,13 +269,13 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
         }
     }
     if (host->silence)
-        tell(host, c);
+        telling_update(host, c);
 }
 
 void verdict_refresh(struct host *host, const struct verdict_context *c)
 {
     if (open_silence(host))
-        tell(host, c);
+        telling_update(host, c);
 }
 
 struct instant verdict_due(const struct host *host)

@@ -31,6 +31,7 @@ struct row {
         bool new_boot;
         int64_t boot_at;
         bool new_start;
+        int64_t frozen;
     } s;
     struct {
         int64_t from, to;
@@ -88,7 +89,8 @@ static struct silence silence_of(const struct row *row)
                             .beat_at = at(row->s.beat_at),
                             .new_boot = row->s.new_boot,
                             .boot_at = at(row->s.boot_at),
-                            .new_start = row->s.new_start};
+                            .new_start = row->s.new_start,
+                            .frozen_ns = row->s.frozen * NS_PER_S};
 }
 
 static int check_row(const struct row *row)
@@ -140,6 +142,18 @@ static void test_base(void **state)
          .expected = "0 up, 30 down/unreachable [0..60], 1000 up"},
         {"two missed, another agent start", .s = {.judged = true, .ended = true, .beat_at = 1000, .new_start = true},
          .expected = "0 up, 30 down/agent_died [0..60], 1000 up"},
+        {"frozen nearly all the time", .s = {.judged = true, .ended = true, .beat_at = 1000, .frozen = 990},
+         .expected = "0 up, 10 down/frozen, 1000 up"},
+        {"frozen after one was missed", .s = {.late = true, .ended = true, .beat_at = 100, .frozen = 40},
+         .expected = "0 up, 60 down/frozen, 100 up"},
+        {"frozen at the end of a long silence", .s = {.judged = true, .ended = true, .beat_at = 1000, .frozen = 400},
+         .expected = "0 up, 30 down/unreachable [0..60], 600 down/frozen, 1000 up"},
+        {"frozen longer than the silence", .s = {.judged = true, .ended = true, .beat_at = 1000, .frozen = 2000},
+         .expected = "0 down/frozen, 1000 up"},
+        {"a delayed datagram is not frozen", .s = {.late = true, .ended = true, .beat_at = 100, .frozen = 5},
+         .expected = "0 up"},
+        {"clocks that drift are not frozen", .s = {.judged = true, .ended = true, .beat_at = 20000, .frozen = 10},
+         .expected = "0 up, 30 down/unreachable [0..60], 20000 up"},
         {"another agent start before two were missed",
          .s = {.late = true, .ended = true, .beat_at = 100, .new_start = true}, .expected = "0 up"},
         {"a boot nobody announced, two missed",

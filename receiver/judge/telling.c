@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* telling.c - see telling.h. */
+#include "receiver/judge/telling.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOWS_MAX = 32 }; /* of one host that are looked at together */
+
+static void tell_line(struct host *host, struct told *told, const struct silence_span *span, uint32_t restates,
+                      const struct verdict_context *c)
+{
+    struct line_list *list = c->lines;
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 16;
+        struct transition *lines = realloc(list->lines, capacity * sizeof *lines);
+        if (!lines) {
+            *c->failed = true;
+            return;
+        }
+        list->lines = lines;
+        list->capacity = capacity;
+    }
+    int64_t latest = wall_seconds((struct wall){labels_of(c->labels, span->latest).ns + NS_PER_S - 1}); /* up */
+    list->lines[list->count++] = (struct transition){
+        .host = host->id,
+        .number = ++host->lines,
+        .at = told->at,
+        .state = told->state,
+        .cause = told->cause,
+        .earliest = labels_second(c->labels, span->earliest),
+        .latest = latest,
+        .decided = labels_second(c->labels, c->now),
+        .restates = restates,
+        .before = host_live_state(host),
+    };
+    told->number = host->lines;
+    host->state = told->state;
+    host->cause = told->cause;
+    host->since = told->at;
+    if (told->at < host->changed_from)
+        host->changed_from = told->at;
+}
+
+static struct circumstances circumstances_of(const struct host *host, const struct verdict_context *c,
+                                             struct window windows[WINDOWS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->planned_count && count < WINDOWS_MAX; i++)
+        if (instant_before(host->silence->facts.last, c->planned[i].window.to) &&
+            name_matches(c->planned[i].pattern, host->name))
+            windows[count++] = c->planned[i].window;
+    return (struct circumstances){
+        .absences = c->absences,
+        .absence_count = c->absence_count,
+        .windows = windows,
+        .window_count = count,
+        .planned_limit_ns = c->planned_limit_ns,
+        .conservative = c->conservative,
+        .now = c->now,
+    };
+}
+
+/* The spans that have begun, in whole seconds: of two in one second the later one stays. Sets when the next begins. */
+static uint32_t plan(struct host *host, const struct verdict_context *c, struct told *told, struct silence_span *spans)
+{
+    struct window windows[WINDOWS_MAX];
+    struct circumstances circumstances = circumstances_of(host, c, windows);
+    size_t span_count = silence_spans(&host->silence->facts, &circumstances, spans);
+    host->silence->next_span = INSTANT_NEVER;
+    uint32_t count = 0;
+    for (size_t i = 0; i < span_count; i++) {
+        if (instant_before(c->now, spans[i].from)) {
+            host->silence->next_span = spans[i].from;
+            break;
+        }
+        int64_t at = labels_second(c->labels, spans[i].from);
+        while (count > 0 && told[count - 1].at >= at)
+            count--;
+        if (count > 0 && told[count - 1].state == spans[i].state && told[count - 1].cause == spans[i].cause)
+            continue;
+        told[count] = (struct told){.at = at, .state = spans[i].state, .cause = spans[i].cause};
+        spans[count++] = spans[i];
+    }
+    return count;
+}
+
+/* Keeps what was told of the time before the first absence that is still remembered. */
+static uint32_t keep_old(const struct silence_record *record, const struct verdict_context *c, struct told *told,
+                         struct silence_span *spans, uint32_t count)
+{
+    if (!instant_before(record->facts.last, c->absences_from))
+        return count;
+    int64_t from = labels_second(c->labels, c->absences_from);
+    struct told merged[SILENCE_SPANS_MAX];
+    struct silence_span merged_spans[SILENCE_SPANS_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < record->told_count && record->told[i].at < from && n < SILENCE_SPANS_MAX / 2; i++, n++) {
+        merged[n] = record->told[i];
+        merged_spans[n] = spans[0]; /* not told again, so its bounds do not matter */
+    }
+    for (uint32_t i = 0; i < count && n < SILENCE_SPANS_MAX; i++)
+        if (told[i].at >= from) {
+            merged[n] = told[i];
+            merged_spans[n++] = spans[i];
+        }
+    memcpy(told, merged, n * sizeof *merged);
+    memcpy(spans, merged_spans, n * sizeof *merged_spans);
+    return n;
+}
+
+static bool remember(struct silence_record *record, const struct told *told, uint32_t count)
+{
+    if (count > record->told_capacity) {
+        struct told *grown = realloc(record->told, count * sizeof *grown);
+        if (!grown)
+            return false;
+        record->told = grown;
+        record->told_capacity = count;
+    }
+    if (count > 0)
+        memcpy(record->told, told, count * sizeof *told);
+    record->told_count = count;
+    return true;
+}
+
+void telling_update(struct host *host, const struct verdict_context *c)
+{
+    struct silence_record *record = host->silence;
+    struct told told[SILENCE_SPANS_MAX];
+    struct silence_span spans[SILENCE_SPANS_MAX];
+    uint32_t count = keep_old(record, c, told, spans, plan(host, c, told, spans));
+    uint32_t same = 0;
+    while (same < count && same < record->told_count && told[same].at == record->told[same].at &&
+           told[same].state == record->told[same].state && told[same].cause == record->told[same].cause) {
+        told[same].number = record->told[same].number;
+        same++;
+    }
+    for (uint32_t i = same; i < count; i++)
+        tell_line(host, &told[i], &spans[i], i < record->told_count ? record->told[i].number : 0, c);
+    if (same == count && count < record->told_count && count > 0) { /* less than was told: take the rest back */
+        struct told back = told[count - 1];
+        back.at = record->told[count].at;
+        spans[0] = (struct silence_span){.from = c->now, .earliest = record->facts.last, .latest = c->now};
+        tell_line(host, &back, &spans[0], record->told[count].number, c);
+        told[count - 1].number = back.number;
+    }
+    if (!remember(record, told, count))
+        *c->failed = true;
+}
+
+void telling_begin(struct host *host, const struct verdict_context *c)
+{
+    struct told first = {.at = labels_second(c->labels, host->silence->facts.last), .state = STATE_UP};
+    if (!remember(host->silence, &first, 1))
+        *c->failed = true;
+}
+
+void telling_first(struct host *host, struct instant at, const struct verdict_context *c)
+{
+    struct told told = {.at = labels_second(c->labels, at), .state = STATE_UP, .cause = CAUSE_NONE};
+    struct silence_span span = {.from = at, .earliest = at, .latest = at};
+    tell_line(host, &told, &span, 0, c);
+}
