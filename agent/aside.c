@@ -145,7 +145,7 @@ void aside_ask(struct aside *aside, size_t task)
     (void)pthread_mutex_unlock(&aside->lock);
 }
 
-void aside_wait(struct aside *aside, int limit_ms)
+bool aside_wait(struct aside *aside, int limit_ms)
 {
     (void)pthread_mutex_lock(&aside->lock);
     /* What is under way now has been so for an interval. */
@@ -156,5 +156,7 @@ void aside_wait(struct aside *aside, int limit_ms)
         (void)pthread_cond_signal(&aside->work);
         wait_for(aside, hanging, limit_ms);
     }
+    bool all_done = aside->due_count == 0 && aside->busy_count == 0;
     (void)pthread_mutex_unlock(&aside->lock);
+    return all_done;
 }

@@ -27,7 +27,7 @@ bool aside_destroy(struct aside *aside);
 void aside_ask(struct aside *aside, size_t task);
 
 /* Lets the threads begin, and waits for at most `limit_ms` until all is done but for what was under way before. Returns
- * at once if every thread hangs. */
-void aside_wait(struct aside *aside, int limit_ms);
+ * at once if every thread hangs. True: all is done, and nothing hangs. */
+bool aside_wait(struct aside *aside, int limit_ms);
 
 #endif

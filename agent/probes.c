@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/aside.h"
@@ -53,6 +54,8 @@ struct place {
 
 struct probes {
     struct aside *aside;
+    int64_t asked_ms;
+    bool all_answered; /* when last asked */
     /* Each of these belongs to one task. */
     int mounts_fd;
     char *ignore; /* patterns, each terminated, then an empty one */
@@ -360,6 +363,23 @@ void probes_save(struct probes *probes, char *text, size_t len)
     (void)pthread_mutex_unlock(&probes->lock);
 }
 
+/* Counted with the time asleep: nothing from before a suspend is told after it. */
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Whether the answers that are there will not do. */
+static bool is_due(struct probes *probes, int64_t now_ms)
+{
+    (void)pthread_mutex_lock(&probes->lock);
+    bool has_work = probes->ignore_next || probes->sensors_due || probes->totals;
+    (void)pthread_mutex_unlock(&probes->lock);
+    return has_work || !probes->all_answered || now_ms - probes->asked_ms >= PROBES_AGE_MS;
+}
+
 static void ask_all(struct probes *probes)
 {
     (void)pthread_mutex_lock(&probes->lock);
@@ -391,8 +411,12 @@ static void raise_to(double *most, double value)
 
 void probes_measure(struct probes *probes, double metrics[METRIC_COUNT])
 {
-    ask_all(probes);
-    aside_wait(probes->aside, PROBES_WAIT_MS);
+    int64_t now_ms = clock_ms();
+    if (is_due(probes, now_ms)) {
+        probes->asked_ms = now_ms;
+        ask_all(probes);
+        probes->all_answered = aside_wait(probes->aside, PROBES_WAIT_MS);
+    }
     (void)pthread_mutex_lock(&probes->lock);
     for (size_t i = 0; i < MOUNT_MAX; i++) {
         const struct place *place = &probes->places[i];

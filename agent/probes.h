@@ -2,8 +2,12 @@
 /* probes.h - what has to be asked beside the loop because the answer may never come: the list of mounts, the size of
  * each file system, the sensors, the memory of the control group; and the writing of totals to the state folder.
  *
- * Each beat asks, and waits PROBES_WAIT_MS at most, once: what is not there by then is told at the next beat. An answer
- * that is missing for two beats is told as NaN, of a file system that hangs as if it were not there. */
+ * A beat asks, and waits PROBES_WAIT_MS at most, once: what is not there by then is told at the next beat. An answer
+ * that is missing for two beats is told as NaN, of a file system that hangs as if it were not there.
+ *
+ * While all answer, the next beats tell the same answers until these are PROBES_AGE_MS old: at short intervals waking
+ * the helper would cost more than anything else, for what changes slowly. While something does not answer, each beat
+ * asks. */
 #ifndef AGENT_PROBES_H
 #define AGENT_PROBES_H
 
@@ -14,6 +18,7 @@
 #include "common/metric.h"
 
 #define PROBES_WAIT_MS 20
+#define PROBES_AGE_MS 4500 /* less than 5 s, so that beats every 5 s ask each time, also when one is late */
 
 struct probes;
 

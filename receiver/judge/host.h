@@ -48,6 +48,8 @@ struct host {
     uint64_t session;
     uint64_t sessions_proven;
     struct replay window;
+    int64_t budget; /* datagrams it may still send now */
+    struct instant budget_at;
 
     /* the last beat */
     bool heard; /* ever */

@@ -18,6 +18,7 @@ void proof_challenge(uint8_t value[ECHO_LEN], const uint8_t secret[PROOF_SECRET_
     crypto_generichash_update(&state, (const uint8_t *)name, name_len);
     crypto_generichash_update(&state, numbers, sizeof numbers);
     crypto_generichash_final(&state, value, ECHO_LEN);
+    sodium_memzero(&state, sizeof state);
 }
 
 enum proof proof_check(struct host *host, const uint8_t secret[PROOF_SECRET_LEN], const char *name, size_t name_len,

@@ -4,6 +4,7 @@
 #include "receiver/judge/receiver.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ void receiver_destroy(struct receiver *receiver)
         free(receiver->planned[i].pattern);
     free(receiver->planned);
     receiver_output_free(&receiver->output);
+    sodium_memzero(receiver, sizeof *receiver);
     free(receiver);
 }
 

@@ -32,13 +32,14 @@ struct receiver_options {
 
 /* What may have happened to a proven or unproven datagram, counted. */
 /*    id        token       meaning */
-#define RECEIVER_STATISTICS_TABLE(X)                                            \
-    X(BEATS, "beats", "heartbeats accepted")                                    \
-    X(KNOWN, "known", "heartbeats heard before, acknowledged again")            \
-    X(BYES, "byes", "goodbyes accepted")                                        \
-    X(REPEATED, "repeated", "datagrams whose counter was used before: dropped") \
-    X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged") \
-    X(PROVEN, "proven", "sessions proven")                                      \
+#define RECEIVER_STATISTICS_TABLE(X)                                                         \
+    X(BEATS, "beats", "heartbeats accepted")                                                 \
+    X(KNOWN, "known", "heartbeats heard before, acknowledged again")                         \
+    X(BYES, "byes", "goodbyes accepted")                                                     \
+    X(REPEATED, "repeated", "datagrams whose counter was used before: dropped")              \
+    X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged")              \
+    X(PROVEN, "proven", "sessions proven")                                                   \
+    X(TOO_MANY, "too_many", "datagrams of a host that sends more than 50 a second: dropped") \
     X(NO_ROOM, "no_room", "heartbeats of a new host for which there was no memory: dropped")
 
 enum receiver_statistic {

@@ -55,6 +55,8 @@ static void fill_beat(struct fact_beat *out, const struct host *host, struct ins
         interval_ns = announced_ms * NS_PER_MS;
     out->at =
         out->kept ? instant_add(now, -(int64_t)beat->age_ms * NS_PER_MS) : due_instant(now, beat->age_ms, interval_ns);
+    if (host->heard && !out->kept)
+        out->at = instant_later(out->at, host->expectation.last); /* time does not go back */
     out->same_run = host->heard && beat->session == host->expectation.session &&
                     beat->agent_start == host->agent_start &&
                     memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0;
@@ -69,6 +71,28 @@ static void fill_beat(struct fact_beat *out, const struct host *host, struct ins
     out->run_ms = beat->run_ms < FACT_UPTIME_MS_MAX ? beat->run_ms : FACT_UPTIME_MS_MAX;
     memcpy(out->metrics, beat->metrics, sizeof out->metrics);
     fact_round_metrics(out->metrics);
+}
+
+/* A stolen key must not fill the disk of all: a host is heard 50 times a second, 500 times at once. The fastest agent needs four,
+ * and retransmissions. */
+enum { BUDGET_PER_S = 50, BUDGET_MAX = 500 };
+
+static bool has_budget(struct receiver *receiver, struct host *host, struct instant now)
+{
+    int64_t more = instant_since(now, host->budget_at) / (NS_PER_S / BUDGET_PER_S);
+    if (host->budget_at.ns == 0 || host->budget + more >= BUDGET_MAX) {
+        host->budget = BUDGET_MAX;
+        host->budget_at = now;
+    } else {
+        host->budget += more;
+        host->budget_at = instant_add(host->budget_at, more * (NS_PER_S / BUDGET_PER_S));
+    }
+    if (host->budget > 0) {
+        host->budget--;
+        return true;
+    }
+    receiver->statistics[RECEIVER_TOO_MANY]++;
+    return false;
 }
 
 static void accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
@@ -110,6 +134,8 @@ struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct inst
         break;
     case PROOF_FRESH: break;
     }
+    if (!has_budget(receiver, host, now))
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
     accept_beat(receiver, host, now, beat);
     struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
     uint32_t safe = beat->agent_start == host->agent_start ? numbers_safe(&host->numbers, beat->oldest_kept) : 0;
@@ -137,6 +163,8 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
     case PROOF_FRESH: break;
     }
     struct fact fact = {.type = FACT_BYE, .now = now, .host = host->id};
+    if (!has_budget(receiver, host, now))
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
     struct instant at = due_instant(now, bye->age_ms, expectation_interval_ns(&host->expectation));
     fact.bye = (struct fact_bye){at, bye->agent_start, bye->reason};
     receiver_note(receiver, &fact);

@@ -66,6 +66,12 @@ static struct instant into_window(const struct circumstances *c, struct instant 
     return from;
 }
 
+/* A boot that began before the last beat of the other one tells no edge: two machines speak with one key. */
+static bool has_boot_edge(const struct silence *s)
+{
+    return s->ended && s->new_boot && instant_before(s->last, s->boot_at);
+}
+
 /* Where the outage began: the goodbye, else the middle between the last beat and the first one that is missing. */
 static struct silence_span start_edge(const struct silence *s, const struct circumstances *c, enum state state,
                                       enum cause cause)
@@ -74,14 +80,14 @@ static struct silence_span start_edge(const struct silence *s, const struct circ
         return exactly(s->goodbye_at, state, cause);
     struct instant latest = instant_add(s->last, s->interval_ns);
     if (s->ended)
-        latest = instant_earlier(latest, s->new_boot ? s->boot_at : s->beat_at);
+        latest = instant_earlier(latest, has_boot_edge(s) ? s->boot_at : s->beat_at);
     latest = instant_later(latest, s->last);
     struct silence_span edge = {.state = state, .cause = cause, .earliest = s->last, .latest = latest};
     edge.from = c->conservative ? s->last : instant_add(s->last, instant_since(latest, s->last) / 2);
     /* A beat that fell due while the receiver was away proves nothing by its absence: nobody could have heard it. With a
      * new boot there is more to go by than the expectation: the beat was missing as soon as it was due. */
-    struct instant missed = s->ended && s->new_boot ? instant_add(s->last, s->interval_ns) : s->expected;
-    bool was_missed = !s->ended || instant_before(missed, s->new_boot ? s->boot_at : s->beat_at);
+    struct instant missed = has_boot_edge(s) ? instant_add(s->last, s->interval_ns) : s->expected;
+    bool was_missed = !s->ended || instant_before(missed, has_boot_edge(s) ? s->boot_at : s->beat_at);
     const struct absence *away = was_missed ? absence_at(c, missed) : NULL;
     if (away && instant_before(edge.from, away->from)) {
         edge.from = away->from;
@@ -94,8 +100,8 @@ static struct silence_span start_edge(const struct silence *s, const struct circ
 /* Where it ended: the boot if the host started anew, else the due instant of the first beat. */
 static struct instant end_edge(const struct silence *s, const struct circumstances *c)
 {
-    if (s->new_boot && !c->conservative)
-        return instant_later(instant_earlier(s->boot_at, s->beat_at), s->last);
+    if (has_boot_edge(s) && !c->conservative)
+        return instant_earlier(s->boot_at, s->beat_at);
     return s->beat_at;
 }
 
@@ -148,7 +154,7 @@ static void paint_base(struct canvas *canvas, const struct silence *s, const str
 {
     append(canvas, exactly(s->last, STATE_UP, CAUSE_NONE));
     int64_t stood_ns = frozen_ns(s);
-    bool boot_unannounced = s->ended && s->new_boot && s->goodbye != GOODBYE_SHUTDOWN;
+    bool boot_unannounced = has_boot_edge(s) && s->goodbye != GOODBYE_SHUTDOWN;
     if (stood_ns > 0) {
         paint_frozen(canvas, s, c, stood_ns);
     } else if (boot_unannounced) {

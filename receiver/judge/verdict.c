@@ -158,7 +158,7 @@ static void average(struct host *host, const struct fact_beat *beat, bool new_bo
 void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdict_context *c)
 {
     complete(beat, host);
-    if (begins_anew(host, beat))
+    if (!beat->kept && begins_anew(host, beat))
         numbers_init(&host->numbers);
     (void)numbers_hear(&host->numbers, beat->number);
     bool in_order = beat->session != host->expectation.session || beat->number > host->expectation.number;

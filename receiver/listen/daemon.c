@@ -24,6 +24,7 @@
 #include "receiver/listen/control.h"
 #include "receiver/listen/judging_clock.h"
 #include "receiver/listen/keeper.h"
+#include "receiver/listen/transition_log.h"
 #include "receiver/listen/udp.h"
 #include "receiver/record/record_lock.h"
 
@@ -77,29 +78,11 @@ static struct instant control_now(void *context)
 
 /* ---- one turn ---- */
 
-static void format_second(char *out, size_t size, int64_t second)
-{
-    time_t t = (time_t)second;
-    struct tm tm;
-    (void)strftime(out, size, "%F %T %Z", localtime_r(&t, &tm));
-}
-
-static void log_transition(const struct daemon *daemon, const struct transition *line)
-{
-    const struct host *host = receiver_hosts(daemon->receiver)->hosts[line->host];
-    const struct labels *labels = receiver_labels(daemon->receiver);
-    char since[64], heard[64];
-    format_second(since, sizeof since, line->at);
-    format_second(heard, sizeof heard, labels_second(labels, host->heard_at));
-    log_line(LOG_LEVEL_NOTICE, "%s: %s -> %s since %s%s%s, last heard %s", host->name, state_token(line->before),
-             state_token(line->state), since, line->cause == CAUSE_NONE ? "" : ", ", cause_text(line->cause), heard);
-}
-
 static void log_transitions(struct daemon *daemon)
 {
     const struct line_list *lines = receiver_lines(daemon->receiver);
     for (; daemon->lines_logged < lines->count; daemon->lines_logged++)
-        log_transition(daemon, &lines->lines[daemon->lines_logged]);
+        transition_log(daemon->receiver, &lines->lines[daemon->lines_logged]);
 }
 
 /* Takes what waits in one socket. False if it gave up before the end. */
@@ -321,6 +304,9 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     struct wall wall = {judging_clock_read_ns(CLOCK_REALTIME)};
     struct instant now = judging_clock_continue(start, daemon->boot_id, boottime_ns, wall);
     daemon->clock_offset_ns = now.ns - boottime_ns;
+    if (!instant_is_sane(now))
+        return error_set(error, "the clock of this machine is decades off; set it and start again");
+    daemon->lines_logged = receiver_lines(daemon->receiver)->count; /* of the replay: told by the run before */
     receiver_start(daemon->receiver, now, wall, start->has_run ? start->alive : INSTANT_NEVER);
     return journal_begin_run(daemon->journal, start, daemon->boot_id, now, boottime_ns,
                              labels_of(receiver_labels(daemon->receiver), now), error);
@@ -439,7 +425,6 @@ int daemon_run(struct daemon *daemon)
         log_line(LOG_LEVEL_INFO, "listening on %s", daemon->listeners[i].udp.name);
     log_line(LOG_LEVEL_INFO, "receiver %s, record in %s, %u hosts known", daemon->settings.name, daemon->settings.data,
              receiver_hosts(daemon->receiver)->count);
-    daemon->lines_logged = receiver_lines(daemon->receiver)->count; /* told before, or by the run before */
     daemon->woke_at = daemon->watchdog_at = now_of(daemon);
     daemon->watchdog_ns = sd_notify_watchdog_ns();
     sd_notify_send("READY=1");

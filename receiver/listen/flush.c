@@ -85,7 +85,7 @@ void flush_job_destroy(struct flush_job *job)
 void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, struct instant now)
 {
     job->now = now;
-    if (!host || !host->heard || host->in_flush)
+    if (!host || host->in_flush)
         return;
     if (job->count == job->capacity) {
         size_t capacity = job->capacity ? job->capacity * 2 : 16;
@@ -167,17 +167,16 @@ void flush_job_submit(struct flush_job *job, struct worker *worker, struct flush
     worker_submit(worker, &job->job);
 }
 
-bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
+void flush_job_finish(struct flush_job *job, size_t i, struct host *host)
 {
     const struct flush_item *item = &job->items[i];
     host->in_flush = false;
     if (!item->written) {
         if (item->changed_from < host->changed_from)
             host->changed_from = item->changed_from;
-        return false;
+        return;
     }
     averages_drop_rows(&host->averages, item->row_count);
     if (item->to > host->written_to)
         host->written_to = item->to;
-    return true;
 }

@@ -33,7 +33,7 @@ typedef void flush_done(struct flush_job *job, void *context);
 void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done,
                       void *context);
 
-/* Takes what was written off the host. False if it could not be written: it stays for the next turn. */
-bool flush_job_finish(struct flush_job *job, size_t i, struct host *host);
+/* Takes what was written off the host; what could not be written stays for the next turn. */
+void flush_job_finish(struct flush_job *job, size_t i, struct host *host);
 
 #endif

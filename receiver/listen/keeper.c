@@ -129,8 +129,9 @@ static void on_flushed(struct flush_job *job, void *context)
     const struct host_table *table = receiver_hosts(keeper->receiver);
     for (size_t i = 0; i < flush_job_count(job); i++) {
         struct host *host = table->hosts[flush_job_host(job, i)];
-        if (flush_job_finish(job, i, host))
-            add_checkpoint(keeper, host);
+        /* A checkpoint also of what could not be written: one bad file must not keep the journal of all. */
+        flush_job_finish(job, i, host);
+        add_checkpoint(keeper, host);
     }
     flush_job_destroy(job);
     keeper->flushing = false;
@@ -167,9 +168,8 @@ static void on_committed(struct worker_job *job)
 {
     struct commit_job *commit = (struct commit_job *)job;
     struct keeper *keeper = commit->keeper;
-    struct instant now = commit->batch.alive;
     if (commit->rc != 0) {
-        complaint_raise(&keeper->commit_trouble, LOG_LEVEL_ERROR, now,
+        complaint_raise(&keeper->commit_trouble, LOG_LEVEL_ERROR, keeper->committed_at,
                         "%s; judging goes on, and nothing new is called safe until it can be stored",
                         commit->error.text);
         keeper->retry = true;
@@ -308,8 +308,10 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
         plan_flush(keeper, commit, now);
     struct journal_batch *batch = &commit->batch;
     receiver_take(keeper->receiver, &batch->output);
-    if (!name_created(keeper, batch))
-        log_line(LOG_LEVEL_ERROR, "out of memory: a new host is not stored"); /* its facts cannot be replayed either */
+    if (!name_created(keeper, batch)) { /* facts without their host would make the journal unreadable */
+        log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
+        abort();
+    }
     batch->windows = keeper->windows;
     batch->window_count = keeper->window_count;
     batch->checkpoints = keeper->checkpoints;
@@ -360,8 +362,10 @@ void keeper_stop(struct keeper *keeper, struct instant now)
     worker_stop(&keeper->rrd_worker);
     struct error error;
     if (keeper->committing) { /* could not be stored before: one last time */
-        if (journal_commit(keeper->journal, &keeper->committing->batch, &error) != 0)
+        if (journal_commit(keeper->journal, &keeper->committing->batch, &error) != 0) {
             log_line(LOG_LEVEL_ERROR, "%s; what happened since is lost, agents will send it again", error.text);
+            return; /* what came after builds on it */
+        }
     }
     /* With everything in checkpoints the next start has nothing to replay: it may be of another version. */
     const struct host_table *table = receiver_hosts(keeper->receiver);

@@ -17,6 +17,8 @@
  * sum within a float. */
 #define VALUE_MAX 1e30
 
+enum { ROWS_MAX = 7 * 24 * 12 };
+
 /* A row of a checkpoint is at least this long: guards the reader against a made-up number of rows. */
 #define ROW_BYTES_MIN 9
 
@@ -47,6 +49,10 @@ void averages_free(struct averages *averages)
 
 static struct averages_row *append_row(struct averages *averages)
 {
+    if (averages->row_count == ROWS_MAX) { /* a file that cannot be written for a week: the oldest rows go */
+        memmove(averages->rows, averages->rows + 1, (ROWS_MAX - 1) * sizeof *averages->rows);
+        averages->row_count--;
+    }
     if (averages->row_count == averages->row_capacity) {
         /* Grown in small steps: waiting rows are most of what a host takes in memory. */
         uint32_t capacity = averages->row_capacity + averages->row_capacity / 4 + 1;
@@ -109,7 +115,8 @@ static void fill_period(struct averages *averages, const struct share *share)
             averages->bytes[i - METRIC_NET_IN] += share->values[i] * seconds;
         else
             averages->sum[i] = (float)(averages->sum[i] + share->values[i] * seconds);
-        averages->seconds[i] = (float)(averages->seconds[i] + seconds);
+        seconds += averages->seconds[i]; /* many tiny pieces may round up beyond the period */
+        averages->seconds[i] = (float)(seconds < AVERAGES_PERIOD_S ? seconds : AVERAGES_PERIOD_S);
     }
 }
 
