@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,9 +40,9 @@ void sample_tcp(double metrics[METRIC_COUNT], const char *text)
 
 void sample_file_handles(double metrics[METRIC_COUNT], const char *text)
 {
-    unsigned long long allocated, unused;
-    int end = 0;
-    if (sscanf(text, "%19llu %19llu%n", &allocated, &unused, &end) == 2 && strchr(text + end, '\n') &&
+    struct span line;
+    uint64_t allocated, unused;
+    if (text_next_line(&line, &text) && text_next_number(&allocated, &line) && text_next_number(&unused, &line) &&
         unused <= allocated)
         metrics[METRIC_FILE_HANDLES] = (double)(allocated - unused);
 }

@@ -2,21 +2,36 @@
 /* sample_load.c - see sample_load.h. The text is one line: "0.20 0.18 0.12 1/80 11206". */
 #include "agent/sample_load.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "agent/sample_text.h"
+
+/* Two whole numbers with a character between. A fraction is read like that as well: by itself it would be read by the
+ * rules of the locale. */
+static bool next_pair(uint64_t pair[2], char between, struct span *line)
+{
+    struct span word;
+    if (!text_next_word(&word, line))
+        return false;
+    const char *at = memchr(word.at, between, word.len);
+    if (!at)
+        return false;
+    struct span first = {word.at, (size_t)(at - word.at)}, second = {at + 1, word.len - first.len - 1};
+    return text_next_number(&pair[0], &first) && text_next_number(&pair[1], &second);
+}
 
 void sample_load(double metrics[METRIC_COUNT], const char *text)
 {
-    /* Read as whole numbers, since a fraction would be read by the rules of the locale. */
-    unsigned long whole[3], hundredths[3], running, processes;
-    int end = 0;
-    if (sscanf(text, "%9lu.%2lu %9lu.%2lu %9lu.%2lu %9lu/%9lu%n", &whole[0], &hundredths[0], &whole[1], &hundredths[1],
-               &whole[2], &hundredths[2], &running, &processes, &end) != 8 ||
-        !strchr(text + end, '\n'))
+    struct span line;
+    uint64_t loads[3][2], threads[2];
+    bool complete = text_next_line(&line, &text);
+    for (size_t i = 0; i < 3; i++)
+        complete = complete && next_pair(loads[i], '.', &line);
+    if (!complete || !next_pair(threads, '/', &line))
         return;
-    metrics[METRIC_LOAD1] = (double)whole[0] + (double)hundredths[0] / 100;
-    metrics[METRIC_LOAD5] = (double)whole[1] + (double)hundredths[1] / 100;
-    metrics[METRIC_LOAD15] = (double)whole[2] + (double)hundredths[2] / 100;
-    metrics[METRIC_RUNNING] = (double)running;
-    metrics[METRIC_PROCESSES] = (double)processes;
+    metrics[METRIC_LOAD1] = (double)loads[0][0] + (double)loads[0][1] / 100;
+    metrics[METRIC_LOAD5] = (double)loads[1][0] + (double)loads[1][1] / 100;
+    metrics[METRIC_LOAD15] = (double)loads[2][0] + (double)loads[2][1] / 100;
+    metrics[METRIC_RUNNING] = (double)threads[0];
+    metrics[METRIC_PROCESSES] = (double)threads[1];
 }

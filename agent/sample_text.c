@@ -14,14 +14,19 @@ bool text_next_line(struct span *line, const char **text)
     return true;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 bool text_next_word(struct span *word, struct span *line)
 {
-    while (line->len > 0 && line->at[0] == ' ') {
+    while (line->len > 0 && is_blank(line->at[0])) {
         line->at++;
         line->len--;
     }
     size_t len = 0;
-    while (len < line->len && line->at[len] != ' ')
+    while (len < line->len && !is_blank(line->at[len]))
         len++;
     *word = (struct span){line->at, len};
     line->at += len;

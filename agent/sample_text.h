@@ -19,7 +19,7 @@ struct span {
 /* Takes the next whole line, without its newline, off the front of `text`. False at the end. */
 bool text_next_line(struct span *line, const char **text);
 
-/* Takes the next word, between blanks, off the front of `line`. False if there is none. */
+/* Takes the next word, between blanks or tabs, off the front of `line`. False if there is none. */
 bool text_next_word(struct span *word, struct span *line);
 
 /* Takes the next word off `line`, which must be a whole number. */

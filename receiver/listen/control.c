@@ -14,7 +14,7 @@
 #include "common/name.h"
 #include "receiver/listen/status_json.h"
 
-enum { REQUEST_LEN_MAX = 64 * 1024, PATTERN_LEN_MAX = 256, CLIENTS_MAX = 256, BACKLOG = 16 };
+enum { REQUEST_LEN_MAX = 64 * 1024, PATTERN_LEN_MAX = 256, CLIENTS_MAX = 64, CLIENTS_LIMIT = 768, BACKLOG = 16 };
 
 struct control {
     uv_pipe_t pipe;
@@ -30,6 +30,7 @@ struct client {
     struct control *control;
     char *request; /* the line being received */
     size_t len;
+    uint64_t since;  /* turn of the loop in which it came, as its time */
     json_t *pending; /* the answer that waits to be stored, NULL: none */
     struct client *next;
 };
@@ -356,8 +357,9 @@ static void close_oldest(struct control *control)
 {
     struct client *oldest = NULL;
     for (struct client *client = control->clients; client; client = client->next)
-        if (!client->pending && !uv_is_closing((uv_handle_t *)&client->pipe))
-            oldest = client;
+        if (!client->pending && !uv_is_closing((uv_handle_t *)&client->pipe) &&
+            client->since != uv_now(client->pipe.loop))
+            oldest = client; /* those of this very turn have not been listened to yet */
     if (oldest)
         close_client(oldest);
 }
@@ -376,12 +378,13 @@ static void on_connection(uv_stream_t *server, int status)
     }
     if (control->client_count >= CLIENTS_MAX)
         close_oldest(control);
+    client->since = uv_now(server->loop);
     client->control = control;
     client->request = request;
     client->next = control->clients;
     control->clients = client;
     control->client_count++;
-    if (uv_accept(server, (uv_stream_t *)&client->pipe) != 0 ||
+    if (uv_accept(server, (uv_stream_t *)&client->pipe) != 0 || control->client_count > CLIENTS_LIMIT ||
         uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read) != 0)
         close_client(client);
 }
