@@ -5,7 +5,10 @@
  * end the way back is tried: a half drop is worse than none, for it looks safe. */
 #include "common/privileges.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
@@ -37,6 +40,34 @@ static struct identity identity_choose(const char *dir)
     return id;
 }
 
+static bool is_empty(int fd)
+{
+    int copy = dup(fd);
+    DIR *folder = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!folder) {
+        if (copy >= 0)
+            (void)close(copy);
+        return false;
+    }
+    bool empty = true;
+    for (const struct dirent *entry; empty && (entry = readdir(folder));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    (void)closedir(folder);
+    return empty;
+}
+
+/* A directory that root has just made, with nothing in it, is meant for us. One that holds something is never touched. */
+static void take_over_empty(const char *dir, struct identity id)
+{
+    struct stat st;
+    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_uid == 0 && is_empty(fd))
+        (void)!fchown(fd, id.uid, id.gid); /* if that fails, what is opened in it will tell */
+    (void)close(fd);
+}
+
 static int become(struct identity id, struct error *error)
 {
     if (setgroups(0, NULL) != 0 || setresgid(id.gid, id.gid, id.gid) != 0 || setresuid(id.uid, id.uid, id.uid) != 0)
@@ -59,8 +90,12 @@ static int become(struct identity id, struct error *error)
 
 int privileges_drop_to_owner(const char *dir, struct error *error)
 {
-    if (geteuid() == 0 && become(identity_choose(dir), error))
-        return -1;
+    if (geteuid() == 0) {
+        struct identity id = identity_choose(dir);
+        take_over_empty(dir, id);
+        if (become(id, error))
+            return -1;
+    }
     /* After the change of user, which sets what the next line clears. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return error_set(error, "cannot forbid core dumps: %s", strerror(errno));

@@ -6,8 +6,9 @@
 #include "common/error.h"
 
 /* If this process is root: become the user and group that own `dir` (if that is root, or `dir` cannot be read: nobody),
- * for good: supplementary groups are dropped too, no new privileges can be gained. Otherwise does nothing. Returns 0 or
- * -1 with `error` set. Forbids core dumps and ptrace in either case, since keys are in memory. */
+ * for good. A directory of root with nothing in it is given to that user first. Supplementary groups are dropped too, no
+ * new privileges can be gained. If it is not root: does nothing. Forbids core dumps and ptrace in either case, since keys
+ * are in memory. Returns 0 or -1 with `error` set. */
 int privileges_drop_to_owner(const char *dir, struct error *error);
 
 #endif

@@ -146,6 +146,13 @@ static int drop_in_child(const char *dir, struct expected want)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static uid_t owner_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_uid;
+}
+
 static void test_privileges_root(void **state)
 {
     char folder[] = "/tmp/test_daemon_XXXXXX";
@@ -156,6 +163,14 @@ static void test_privileges_root(void **state)
     }
     assert_non_null(mkdtemp(folder));
     assert_int_equal(drop_in_child(folder, (struct expected){0, 65534, 65534, 0, 1}), 0); /* root's: nobody */
+    assert_int_equal(owner_of(folder), 65534);                                            /* it was empty */
+    char file[64];
+    (void)snprintf(file, sizeof file, "%s/something", folder);
+    assert_int_equal(mkdir(file, 0700), 0);
+    assert_int_equal(chown(folder, 0, 0), 0);
+    assert_int_equal(drop_in_child(folder, (struct expected){0, 65534, 65534, 0, 1}), 0);
+    assert_int_equal(owner_of(folder), 0); /* it holds something */
+    assert_int_equal(rmdir(file), 0);
     assert_int_equal(drop_in_child("/no/such/folder", (struct expected){0, 65534, 65534, 0, 1}), 0);
     assert_int_equal(drop_in_child(NULL, (struct expected){0, 65534, 65534, 0, 1}), 0);
     assert_int_equal(chown(folder, 1234, 2345), 0);
