@@ -282,6 +282,8 @@ static void happen(struct scene *scene, uint8_t event, uint8_t parameter)
             scene->touched[i] = true;
         break;
     case 8:
+        receiver_set_options(scene->receiver, scene->now, pauses_ms[parameter & 0xf] * NS_PER_MS, parameter & 0x10);
+        break;
     case 9:
     case 10: receiver_judge(scene->receiver, scene->now); break;
     default: send_beat(scene, index, parameter); break;

@@ -79,6 +79,7 @@ static void test_round_trip(void **state)
          .absence = {{5002 * NS_PER_S}, {5003 * NS_PER_S}, CAUSE_RECEIVER_OFF}},
         {.type = FACT_DROPS, .now = {5003 * NS_PER_S}},
         {.type = FACT_WINDOWS, .now = {5004 * NS_PER_S}},
+        {.type = FACT_SETTINGS, .now = {5004 * NS_PER_S}, .settings = {1800 * NS_PER_S, true}},
     };
     size_t count = sizeof facts / sizeof *facts;
     uint8_t bytes[4096];
@@ -100,6 +101,8 @@ static void test_round_trip(void **state)
             assert_int_equal(fact.bye.agent_start * 10 + fact.bye.reason, 92);
         else if (fact.type == FACT_ABSENCE)
             assert_int_equal(instant_since(fact.absence.to, fact.absence.from), NS_PER_S);
+        else if (fact.type == FACT_SETTINGS)
+            assert_int_equal(fact.settings.planned_limit_ns / NS_PER_S * 10 + fact.settings.conservative, 18001);
     }
     assert_int_equal(codec_left(&reader), 0);
 }
