@@ -74,7 +74,7 @@ static void visit_facts(struct codec *codec, struct silence *s)
     codec_i64(codec, &s->boot_at.ns);
     visit_bool(codec, &s->new_start);
     codec_i64(codec, &s->frozen_ns);
-    if (s->frozen_ns < -INSTANT_LIMIT_NS || s->frozen_ns > INSTANT_LIMIT_NS)
+    if (s->frozen_ns < 0 || s->frozen_ns > 2 * INSTANT_LIMIT_NS)
         codec->failed = true;
 }
 

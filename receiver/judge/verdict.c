@@ -77,7 +77,9 @@ static int64_t stood_still_ns(const struct host *host, const struct fact_beat *b
     const struct silence_record *record = host->silence;
     if (beat->run_ms < record->run_ms)
         return 0;
-    return instant_since(beat->at, record->facts.last) - (int64_t)(beat->run_ms - record->run_ms) * NS_PER_MS;
+    int64_t stood_ns =
+        instant_since(beat->at, record->facts.last) - (int64_t)(beat->run_ms - record->run_ms) * NS_PER_MS;
+    return stood_ns > 0 ? stood_ns : 0;
 }
 
 static void end_silence(struct host *host, const struct fact_beat *beat, bool new_boot, bool new_start,
