@@ -14,7 +14,14 @@
 #include "common/name.h"
 #include "receiver/listen/status_json.h"
 
-enum { REQUEST_LEN_MAX = 64 * 1024, PATTERN_LEN_MAX = 256, CLIENTS_MAX = 64, CLIENTS_LIMIT = 768, BACKLOG = 16 };
+enum {
+    REQUEST_LEN_MAX = 64 * 1024,
+    PATTERN_LEN_MAX = 256,
+    CLIENTS_MAX = 64,
+    CLIENTS_LIMIT = 768,
+    CLIENT_QUIET_MS = 1000,
+    BACKLOG = 16
+};
 
 struct control {
     uv_pipe_t pipe;
@@ -30,7 +37,7 @@ struct client {
     struct control *control;
     char *request; /* the line being received */
     size_t len;
-    uint64_t since;  /* turn of the loop in which it came, as its time */
+    uint64_t since;  /* when it came, in the loop's ms */
     json_t *pending; /* the answer that waits to be stored, NULL: none */
     struct client *next;
 };
@@ -358,8 +365,8 @@ static void close_oldest(struct control *control)
     struct client *oldest = NULL;
     for (struct client *client = control->clients; client; client = client->next)
         if (!client->pending && !uv_is_closing((uv_handle_t *)&client->pipe) &&
-            client->since != uv_now(client->pipe.loop))
-            oldest = client; /* those of this very turn have not been listened to yet */
+            uv_now(client->pipe.loop) - client->since >= CLIENT_QUIET_MS)
+            oldest = client; /* a younger one may have asked something that was not read yet */
     if (oldest)
         close_client(oldest);
 }
