@@ -409,10 +409,11 @@ static void raise_to(double *most, double value)
         *most = value;
 }
 
-void probes_measure(struct probes *probes, double metrics[METRIC_COUNT])
+bool probes_measure(struct probes *probes, double metrics[METRIC_COUNT])
 {
     int64_t now_ms = clock_ms();
-    if (is_due(probes, now_ms)) {
+    bool due = is_due(probes, now_ms);
+    if (due) {
         probes->asked_ms = now_ms;
         ask_all(probes);
         probes->all_answered = aside_wait(probes->aside, PROBES_WAIT_MS);
@@ -437,4 +438,5 @@ void probes_measure(struct probes *probes, double metrics[METRIC_COUNT])
     } else if (probes->is_container) {
         metrics[METRIC_MEM_TOTAL] = metrics[METRIC_MEM_AVAILABLE] = metrics[METRIC_MEM_USED] = (double)NAN;
     }
+    return due;
 }

@@ -35,7 +35,7 @@ void probes_find_sensors(struct probes *probes);
 void probes_save(struct probes *probes, char *text, size_t len);
 
 /* Fills in disk_root, disk_fullest, inodes_fullest and sensor_hottest, and corrects the memory figures that are there
- * already if a control group stands for the machine. */
-void probes_measure(struct probes *probes, double metrics[METRIC_COUNT]);
+ * already if a control group stands for the machine. True: it asked, instead of telling the same once more. */
+bool probes_measure(struct probes *probes, double metrics[METRIC_COUNT]);
 
 #endif

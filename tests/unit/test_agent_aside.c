@@ -83,7 +83,7 @@ static int64_t ask_all(struct aside *aside, int limit_ms)
     int64_t start_ms = now_ms();
     for (size_t i = 0; i < TASK_COUNT; i++)
         aside_ask(aside, i);
-    aside_wait(aside, limit_ms);
+    (void)aside_wait(aside, limit_ms);
     return now_ms() - start_ms;
 }
 
@@ -103,11 +103,12 @@ static void test_in_turn(void **state)
     struct aside *aside = aside_create(TASK_COUNT, run, &world);
     assert_non_null(aside);
     assert_int_equal(thread_count(), before); /* none before the first need */
-    aside_wait(aside, LONG_MS);
+    assert_true(aside_wait(aside, LONG_MS));
     for (unsigned round = 1; round <= 100; round++) {
         assert_true(ask_all(aside, LONG_MS) < LONG_MS);
         for (size_t i = 0; i < TASK_COUNT; i++)
             assert_int_equal(done(&world, i), round);
+        assert_true(aside_wait(aside, LONG_MS)); /* all is done */
     }
     assert_int_equal(thread_count(), before + 1);
     assert_true(aside_destroy(aside));
@@ -132,6 +133,7 @@ static void test_hanging(void **state)
         assert_int_equal(done(&world, 0), done_before + 20);
         assert_int_equal(done(&world, TASK_COUNT - 1), done_last + 20);
         assert_int_equal(world.entered[2 * hanging], world.done[2 * hanging] + 1); /* not asked again */
+        assert_false(aside_wait(aside, LONG_MS));
     }
     /* All threads hang: nothing is waited for any more. */
     set_hangs(&world, 1, true);
