@@ -129,14 +129,31 @@ static void paint_goodbye(struct canvas *canvas, const struct silence *s, const 
 #define FROZEN_MIN_NS (5 * NS_PER_S)
 #define DRIFT_DIVISOR 2000
 
-/* How long the kernel stood still in a silence that has ended; 0 if it did not. */
-static int64_t frozen_ns(const struct silence *s)
+/* How long the receiver's loop stood still in a silence: so late what waited in the socket was counted. */
+static int64_t stalled_ns(const struct silence *s, const struct circumstances *c)
 {
+    int64_t sum_ns = 0;
+    for (size_t i = 0; i < c->absence_count; i++) {
+        const struct absence *a = &c->absences[i];
+        struct instant from = instant_later(a->from, s->last);
+        struct instant to = instant_earlier(a->to, s->beat_at);
+        if (a->cause == CAUSE_RECEIVER_OVERLOADED && instant_before(from, to))
+            sum_ns += instant_since(to, from);
+    }
+    return sum_ns;
+}
+
+/* How long the kernel stood still in a silence that has ended; 0 if it did not. */
+static int64_t frozen_ns(const struct silence *s, const struct circumstances *c)
+{
+    if (!s->ended || s->new_boot || !(s->late || s->judged) || s->goodbye != GOODBYE_NONE)
+        return 0;
     int64_t gap_ns = instant_since(s->beat_at, s->last);
     int64_t least_ns = gap_ns / DRIFT_DIVISOR > FROZEN_MIN_NS ? gap_ns / DRIFT_DIVISOR : FROZEN_MIN_NS;
-    if (!s->ended || s->new_boot || !(s->late || s->judged) || s->goodbye != GOODBYE_NONE || s->frozen_ns <= least_ns)
+    int64_t stood_ns = s->frozen_ns - stalled_ns(s, c);
+    if (stood_ns <= least_ns)
         return 0;
-    return s->frozen_ns < gap_ns ? s->frozen_ns : gap_ns;
+    return stood_ns < gap_ns ? stood_ns : gap_ns;
 }
 
 /* Down while it stood still, told at the end of the silence. Before that it ran on, and was missed if two expectations lie there. */
@@ -153,7 +170,7 @@ static void paint_frozen(struct canvas *canvas, const struct silence *s, const s
 static void paint_base(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
 {
     append(canvas, exactly(s->last, STATE_UP, CAUSE_NONE));
-    int64_t stood_ns = frozen_ns(s);
+    int64_t stood_ns = frozen_ns(s, c);
     bool boot_unannounced = has_boot_edge(s) && s->goodbye != GOODBYE_SHUTDOWN;
     if (stood_ns > 0) {
         paint_frozen(canvas, s, c, stood_ns);
