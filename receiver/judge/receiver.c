@@ -293,7 +293,7 @@ int receiver_end_window(struct receiver *receiver, struct instant now, int64_t i
     for (size_t i = 0; i < receiver->planned_count; i++) {
         if (receiver->planned[i].id != id)
             continue;
-        receiver->planned[i].window.to = now;
+        receiver->planned[i].window.to = instant_later(now, receiver->planned[i].window.from);
         windows_changed(receiver, now);
         return 0;
     }

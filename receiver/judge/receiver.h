@@ -119,7 +119,8 @@ void receiver_dropped(struct receiver *receiver, struct instant now);
 /* When receiver_judge is to be called next. */
 struct instant receiver_due(const struct receiver *receiver);
 
-/* Adds a maintenance window (id of the database), or ends one at `now`. Return 0 or -1: out of memory, no such window. */
+/* Adds a maintenance window (id of the database) that begins at `now` or later, or ends one at `now`; one that has not begun
+ * ends where it begins, and is then as if it had never been. Return 0 or -1: out of memory, no such window. */
 int receiver_add_window(struct receiver *receiver, struct instant now, int64_t id, const char *pattern,
                         struct window window);
 int receiver_end_window(struct receiver *receiver, struct instant now, int64_t id);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOWS_MAX = 32 }; /* of one host that are looked at together */
+enum { WINDOWS_MAX = 100 }; /* of one host that are looked at together */
 
 static void tell_line(struct host *host, struct told *told, const struct silence_span *span, uint32_t restates,
                       const struct verdict_context *c)
@@ -42,14 +42,34 @@ static void tell_line(struct host *host, struct told *told, const struct silence
         host->changed_from = told->at;
 }
 
-static struct circumstances circumstances_of(const struct host *host, const struct verdict_context *c,
-                                             struct window windows[WINDOWS_MAX])
+/* The windows that matter to this silence: all that have begun, and of those to come the next one, so that its beginning is
+ * not missed. A window that was cancelled before it began has no length, and is none. */
+static size_t choose_windows(const struct host *host, const struct verdict_context *c,
+                             struct window windows[WINDOWS_MAX + 1])
 {
     size_t count = 0;
-    for (size_t i = 0; i < c->planned_count && count < WINDOWS_MAX; i++)
-        if (instant_before(host->silence->facts.last, c->planned[i].window.to) &&
-            name_matches(c->planned[i].pattern, host->name))
-            windows[count++] = c->planned[i].window;
+    const struct window *next = NULL;
+    for (size_t i = 0; i < c->planned_count; i++) {
+        const struct window *window = &c->planned[i].window;
+        bool matters = instant_before(window->from, window->to) &&
+                       instant_before(host->silence->facts.last, window->to) &&
+                       name_matches(c->planned[i].pattern, host->name);
+        if (!matters)
+            continue;
+        if (!instant_before(c->now, window->from) && count < WINDOWS_MAX)
+            windows[count++] = *window;
+        else if (instant_before(c->now, window->from) && (!next || instant_before(window->from, next->from)))
+            next = window;
+    }
+    if (next)
+        windows[count++] = *next;
+    return count;
+}
+
+static struct circumstances circumstances_of(const struct host *host, const struct verdict_context *c,
+                                             struct window windows[WINDOWS_MAX + 1])
+{
+    size_t count = choose_windows(host, c, windows);
     return (struct circumstances){
         .absences = c->absences,
         .absence_count = c->absence_count,
@@ -64,7 +84,7 @@ static struct circumstances circumstances_of(const struct host *host, const stru
 /* The spans that have begun, in whole seconds: of two in one second the later one stays. Sets when the next begins. */
 static uint32_t plan(struct host *host, const struct verdict_context *c, struct told *told, struct silence_span *spans)
 {
-    struct window windows[WINDOWS_MAX];
+    struct window windows[WINDOWS_MAX + 1];
     struct circumstances circumstances = circumstances_of(host, c, windows);
     size_t span_count = silence_spans(&host->silence->facts, &circumstances, spans);
     host->silence->next_span = INSTANT_NEVER;

@@ -102,7 +102,7 @@ void shelf_end_window(struct shelf *shelf, struct receiver *receiver, struct ins
             continue; /* what is over is not ended again */
         if (receiver_end_window(receiver, now, id) != 0)
             abort();
-        window->to = now;
+        window->to = instant_later(now, window->from);
         shelf_store(shelf, receiver, now);
     }
 }

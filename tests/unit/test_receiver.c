@@ -434,6 +434,65 @@ static void test_windows(void **state)
     scene_close(&scene);
 }
 
+/* Adds one on [from, to), entered at `now`. */
+static void plan_window(struct scene *scene, double now, int64_t id, double from, double to)
+{
+    shelf_add_window(&scene->shelf, scene->receiver, at(now), id, "o*", (struct window){at(from), at(to)});
+}
+
+static void test_planned_windows(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    plan_window(&scene, 0, 1, 5000, 6000); /* entered out of order, and before the host was heard */
+    plan_window(&scene, 0, 2, 1000, 2000);
+    beats(&scene, 0, 600);
+    run(&scene, 601, 999);
+    check_log(&scene, "0 up, 630 down/silent"); /* it is down already when the window begins */
+    run(&scene, 1000, 2500);
+    check_log(&scene, "0 up, 630 down/silent, 1000 admin/maintenance, 2000 down/silent");
+    beats(&scene, 2520, 5040); /* it dies within the other one */
+    run(&scene, 5041, 5990);
+    check_log(
+        &scene,
+        "0 up, 630 down/unreachable, 1000 admin/maintenance, 2000 down/unreachable, 2520 up, 5070 admin/maintenance");
+    restart(&scene, 5990, 5995);
+    run(&scene, 5996, 7000);
+    check_log(
+        &scene,
+        "0 up, 630 down/unreachable, 1000 admin/maintenance, 2000 down/unreachable, 2520 up, 5070 admin/maintenance, "
+        "5990 unknown/receiver_off, 5995 admin/maintenance, 6000 down/silent");
+    scene_close(&scene);
+}
+
+static void test_cancelled_windows(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    plan_window(&scene, 600, 1, 640, 900); /* where the outage will begin: would draw its edge, had it any effect */
+    shelf_end_window(&scene.shelf, scene.receiver, at(610), 1);
+    for (int64_t id = 10; id < 300; id++) { /* however many were cancelled */
+        plan_window(&scene, 620, id, 1900, 4000);
+        shelf_end_window(&scene.shelf, scene.receiver, at(620), id);
+    }
+    plan_window(&scene, 620, 300, 2000, 3000);
+    run(&scene, 621, 1950);
+    check_log(&scene, "0 up, 630 down/silent");
+    size_t count;
+    const struct window first = receiver_windows(scene.receiver, &count)[0].window;
+    assert_int_equal(first.to.ns, first.from.ns);
+    restart(&scene, 1950, 1950); /* all that time comes from the journal, with windows that have no length */
+    check_log(&scene, "0 up, 630 down/silent");
+    run(&scene, 1951, 2500);
+    shelf_end_window(&scene.shelf, scene.receiver, at(2500), 300);
+    run(&scene, 2501, 3500);
+    check_log(&scene, "0 up, 630 down/silent, 2000 admin/maintenance, 2500 down/silent");
+    scene_close(&scene);
+}
+
 /* ---- proofs and numbers ---- */
 
 static void test_challenges_are_stateless(void **state)
@@ -601,8 +660,9 @@ static void disturb(struct scene *scene, struct fleet *fleet, struct speaker *sp
     case 6: receiver_dropped(scene->receiver, at(fleet->now)); break;
     case 7:
         fleet->windows++;
+        from = fleet->now + (draw(fleet, 2) ? draw(fleet, 1000) : 0); /* now, or planned */
         shelf_add_window(&scene->shelf, scene->receiver, at(fleet->now), fleet->windows, draw(fleet, 2) ? "*" : "host1",
-                         (struct window){at(fleet->now), draw(fleet, 2) ? INSTANT_NEVER : at(fleet->now + 300)});
+                         (struct window){at(from), draw(fleet, 2) ? INSTANT_NEVER : at(from + 300)});
         break;
     case 8:
         if (fleet->windows)
@@ -693,6 +753,8 @@ int main(void)
         cmocka_unit_test(test_bounds_are_rounded_outwards),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_planned_windows),
+        cmocka_unit_test(test_cancelled_windows),
         cmocka_unit_test(test_challenges_are_stateless),
         cmocka_unit_test(test_recordings),
         cmocka_unit_test(test_known_and_kept),
