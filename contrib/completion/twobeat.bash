@@ -2,16 +2,24 @@
 # shellcheck shell=bash
 # Completion of `twobeat` for bash: commands, options, periods, and the names of hosts, which twobeat itself tells.
 
-# Prints the hosts of the record that the words of the line name, one a line; nothing if it cannot be read.
-_twobeat_hosts() {
-    local i data=()
+# Prints the first column of what twobeat lists of the record that the words of the line name; nothing if it cannot be read.
+_twobeat_list() {
+    local i first data=()
     for ((i = 1; i + 1 < ${#COMP_WORDS[@]}; i++)); do
         [[ ${COMP_WORDS[i]} == --data ]] && data=(--data "${COMP_WORDS[i + 1]/#\~\//$HOME/}")
     done
-    twobeat host list "${data[@]}" 2>/dev/null </dev/null | while IFS=$'\t' read -r host _; do
-        # The first line holds the headings, which are in capitals as no host is.
-        [[ $host == [a-z0-9]* ]] && echo "$host"
+    twobeat "$@" "${data[@]}" 2>/dev/null </dev/null | while IFS=$'\t' read -r first _; do
+        # The first line holds the headings, which are in capitals as no host and no id is.
+        [[ $first == [a-z0-9]* ]] && echo "$first"
     done
+}
+
+_twobeat_hosts() {
+    _twobeat_list host list
+}
+
+_twobeat_maintenance() {
+    _twobeat_list maintenance list
 }
 
 # Prints this month and the eleven before.
@@ -29,7 +37,7 @@ _twobeat_months() {
 _twobeat_second_words() {
     case $1 in
         key) echo site host view ;;
-        maintenance) echo start end ;;
+        maintenance) echo start end plan list cancel ;;
         host) echo list ;;
     esac
 }
@@ -42,6 +50,8 @@ _twobeat_options() {
         outages) echo "$period --csv" ;;
         graph) echo --what --period --output --print-command ;;
         'maintenance start') echo --for --until --reason ;;
+        'maintenance plan') echo --from --to --reason ;;
+        'maintenance list') echo --all ;;
         'key site') echo --output ;;
         'key host') echo --site-key --generation --output ;;
         'key view') echo --site-key --output ;;
@@ -87,10 +97,11 @@ _twobeat() {
     elif [[ -z $command && -n $group ]]; then
         words=$(_twobeat_second_words "$group")
     elif [[ -z $command ]]; then
-        words='check flush graph host key maintenance outages status uptime verify'
+        words='check flush graph host key maintenance outages rebuild status uptime verify'
     else
         case $command in
-            key* | host*) ;;
+            key* | host* | 'maintenance list') ;;
+            'maintenance cancel') words=$(_twobeat_maintenance) ;;
             *) words=$(_twobeat_hosts) ;;
         esac
     fi

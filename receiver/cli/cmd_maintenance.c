@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cmd_maintenance.c - `twobeat maintenance start` and `end`.
+/* cmd_maintenance.c - `twobeat maintenance start` and `end`; planning ahead is in cmd_maintenance_plan.c.
  *
  * The running receiver is told; while it is stopped, the record itself is changed under its lock. */
 #include <inttypes.h>
@@ -8,6 +8,7 @@
 #include "common/settings.h"
 #include "common/time.h"
 #include "receiver/cli/cli.h"
+#include "receiver/cli/cmd_maintenance.h"
 #include "receiver/cli/live.h"
 #include "receiver/cli/maintenance_record.h"
 #include "receiver/cli/options.h"
@@ -17,8 +18,7 @@
 
 #define REASON_MAX 500
 
-/* Checks the names, with the receiver or in the record. Sets `*stopped`. */
-static int check_hosts(const struct cli *cli, bool *stopped, struct error *error)
+int change_check_hosts(const struct cli *cli, bool *stopped, struct error *error)
 {
     struct record record;
     int code = live_check_hosts(cli, stopped, error);
@@ -53,8 +53,7 @@ static int parse_until(int64_t *until, const struct cli *cli, const char *durati
     return 0;
 }
 
-/* One line of text has no control characters; the reason is shown to people later. */
-static int check_reason(const char *reason, struct error *error)
+int maintenance_check_reason(const char *reason, struct error *error)
 {
     size_t len = 0;
     for (; reason[len]; len++)
@@ -104,15 +103,16 @@ static int run_start(struct cli *cli, struct error *error)
     bool stopped;
     if (!options_go_on(cli, specs, 1, SIZE_MAX, &code, error))
         return code;
-    if (parse_until(&until, cli, duration, time, error) || check_reason(reason, error))
+    if (parse_until(&until, cli, duration, time, error) || maintenance_check_reason(reason, error))
         return CLI_USAGE;
-    if ((code = check_hosts(cli, &stopped, error)) != CLI_OK)
+    if ((code = change_check_hosts(cli, &stopped, error)) != CLI_OK)
         return code;
     if (!stopped)
         return start_live(cli, until, reason, error);
     json_t *ids = json_array();
-    code = maintenance_record_start(cli, until, reason, ids, error) ? CLI_NO_RECORD
-                                                                    : print_started(cli, ids, cli->now, until, error);
+    code = maintenance_record_add(cli, cli->now, until, reason, ids, error)
+               ? CLI_NO_RECORD
+               : print_started(cli, ids, cli->now, until, error);
     json_decref(ids);
     return code;
 }
@@ -136,7 +136,7 @@ static int run_end(struct cli *cli, struct error *error)
     json_t *answer = NULL;
     if (!options_go_on(cli, NULL, 1, SIZE_MAX, &code, error))
         return code;
-    if ((code = check_hosts(cli, &stopped, error)) != CLI_OK)
+    if ((code = change_check_hosts(cli, &stopped, error)) != CLI_OK)
         return code;
     if (stopped) {
         answer = json_pack("{s:[]}", "ended");

@@ -16,8 +16,12 @@ static const struct command *const commands[] = {
     &command_host_list,
     &command_maintenance_start,
     &command_maintenance_end,
+    &command_maintenance_plan,
+    &command_maintenance_list,
+    &command_maintenance_cancel,
     &command_flush,
     &command_verify,
+    &command_rebuild,
     &command_key_site,
     &command_key_host,
     &command_key_view,
@@ -29,7 +33,7 @@ static void print_help(void)
     (void)printf("usage: twobeat COMMAND [ARGUMENTS] [--data DIR] [--json] [--help]\n\n"
                  "Asks and changes what a twobeat receiver records on this machine.\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)printf("  %-18s %s\n", commands[i]->name, commands[i]->summary);
+        (void)printf("  %-19s %s\n", commands[i]->name, commands[i]->summary);
     (void)printf("\n  --data DIR   data directory of the receiver (default /var/lib/twobeat)\n"
                  "  --json       answer in JSON; times are Unix seconds, lengths seconds\n"
                  "  --help       with a command: what it does and takes\n\n"

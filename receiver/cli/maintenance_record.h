@@ -15,12 +15,18 @@
  * called before anything is opened. */
 int maintenance_record_become_owner(const char *data, struct error *error);
 
-/* Enters one line for each argument, from cli->now until `until` (Unix seconds; 0: until somebody ends it). Adds the
- * ids to `ids`. Returns 0 or -1 with `error` set. */
-int maintenance_record_start(const struct cli *cli, int64_t until, const char *reason, json_t *ids,
-                             struct error *error);
+#define MAINTENANCE_AHEAD_MAX_S (INT64_C(3660) * 86400) /* ten years: what the receiver takes */
+
+/* Enters one line for each argument, from `from` (now or later) until `until` (Unix seconds; 0: until somebody ends it).
+ * Adds the ids to `ids`. Returns 0 or -1 with `error` set. */
+int maintenance_record_add(const struct cli *cli, int64_t from, int64_t until, const char *reason, json_t *ids,
+                           struct error *error);
 
 /* Ends, now, every running line whose pattern fits one of the arguments. Adds the ids to `ended`. Returns 0 or -1. */
 int maintenance_record_end(const struct cli *cli, json_t *ended, struct error *error);
+
+/* Ends one line: now if it runs, where it begins if that is to come. Returns an exit code: CLI_USAGE if it is unknown or
+ * over. */
+int maintenance_record_cancel(const struct cli *cli, int64_t id, struct error *error);
 
 #endif

@@ -80,6 +80,9 @@ struct host {
     int64_t changed_from; /* earliest second at which the log changed since then; INT64_MAX: nowhere */
 };
 
+/* `changed_from` of a host whose state.rrd is to be made anew, whatever it holds. */
+#define HOST_CHANGED_ALL INT64_MIN
+
 /* Whether a silence goes on, and how far it has come: what people see between the lines of the log. */
 enum state host_live_state(const struct host *host);
 

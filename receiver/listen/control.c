@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "common/name.h"
+#include "receiver/listen/control_internal.h"
 #include "receiver/listen/status_json.h"
 
 enum {
@@ -21,25 +22,6 @@ enum {
     CLIENTS_LIMIT = 768,
     CLIENT_QUIET_MS = 1000,
     BACKLOG = 16
-};
-
-struct control {
-    uv_pipe_t pipe;
-    struct control_options options;
-    char *path;
-    struct client *clients;
-    size_t client_count;
-    int64_t last_window_id;
-};
-
-struct client {
-    uv_pipe_t pipe; /* first: handles and clients are the same pointer */
-    struct control *control;
-    char *request; /* the line being received */
-    size_t len;
-    uint64_t since;  /* when it came, in the loop's ms */
-    json_t *pending; /* the answer that waits to be stored, NULL: none */
-    struct client *next;
 };
 
 /* ---- answering ---- */
@@ -57,8 +39,7 @@ static void on_written(uv_write_t *write, int status)
     free(reply);
 }
 
-/* Sends an answer, taking it over. */
-static void answer(struct client *client, json_t *json)
+void control_answer(struct client *client, json_t *json)
 {
     struct reply *reply = calloc(1, sizeof *reply);
     char *line = json ? json_dumps(json, JSON_COMPACT) : NULL;
@@ -74,9 +55,9 @@ static void answer(struct client *client, json_t *json)
     free(reply);
 }
 
-static void refuse(struct client *client, const char *why)
+void control_refuse(struct client *client, const char *why)
 {
-    answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", why));
+    control_answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", why));
 }
 
 static void on_stored(void *context)
@@ -84,7 +65,7 @@ static void on_stored(void *context)
     struct client *client = context;
     json_t *json = client->pending;
     client->pending = NULL;
-    answer(client, json);
+    control_answer(client, json);
 }
 
 /* ---- requests ---- */
@@ -122,131 +103,81 @@ static void handle_status(struct client *client, const json_t *patterns)
         if (table->hosts[id] && is_meant(patterns, table->hosts[id]->name))
             json_array_append_new(hosts, status_json_host(table->hosts[id], labels));
     struct instant started = labels->parts[labels->count - 1].from;
-    answer(client, json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o}}", "ok", 1, "updated",
-                             (json_int_t)labels_second(labels, o->now(o->context)), "hosts", hosts, "receiver", "name",
-                             *o->name, "started", (json_int_t)labels_second(labels, started), "statistics",
-                             status_json_statistics(o->receiver, o->intake, *o->dropped)));
+    control_answer(client, json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o}}", "ok", 1, "updated",
+                                     (json_int_t)labels_second(labels, o->now(o->context)), "hosts", hosts, "receiver",
+                                     "name", *o->name, "started", (json_int_t)labels_second(labels, started),
+                                     "statistics", status_json_statistics(o->receiver, o->intake, *o->dropped)));
 }
 
-/* Hands the answer over to be sent when what it says is stored. */
-static void answer_when_stored(struct client *client, json_t *json)
+void control_answer_when_stored(struct client *client, json_t *json)
 {
     client->pending = json;
 }
 
-static struct instant instant_of_second(const struct labels *labels, struct instant now, int64_t second)
+/* The ids of the hosts that are meant; to be freed. NULL: out of memory. */
+static uint32_t *choose_hosts(const struct control_options *o, const json_t *patterns, size_t *count)
 {
-    int64_t ahead_ns = second * NS_PER_S - labels_of(labels, now).ns;
-    return instant_add(now, ahead_ns);
-}
-
-/* One window a pattern; without patterns, one for every host. */
-static bool start_window(struct control *control, const char *pattern, const char *reason, const json_t *until,
-                         int64_t *id)
-{
-    const struct control_options *o = &control->options;
-    struct instant now = o->now(o->context);
-    const struct labels *labels = receiver_labels(o->receiver);
-    struct journal_window window = {.id = ++control->last_window_id, .is_new = true, .ends = INT64_MAX};
-    window.window = (struct window){now, INSTANT_NEVER};
-    window.starts = window.entered = labels_second(labels, now);
-    if (json_is_integer(until)) {
-        window.ends = json_integer_value(until);
-        window.window.to = instant_of_second(labels, now, window.ends);
-    }
-    window.pattern = strdup(pattern);
-    window.reason = strdup(reason);
-    struct window core = window.window;
-    if (!window.pattern || !window.reason || keeper_put_window(o->keeper, &window) != 0) {
-        free(window.pattern);
-        free(window.reason);
-        return false;
-    }
-    *id = window.id;
-    return receiver_add_window(o->receiver, now, window.id, pattern, core) == 0;
-}
-
-static void handle_start(struct client *client, const json_t *request, const json_t *patterns)
-{
-    struct control *control = client->control;
-    const struct control_options *o = &control->options;
-    const json_t *reason = json_object_get(request, "reason");
-    const json_t *until = json_object_get(request, "until");
-    if ((reason && !json_is_string(reason)) || (until && !json_is_null(until) && !json_is_integer(until))) {
-        refuse(client, "\"reason\" must be a text, and \"until\" Unix seconds or null");
-        return;
-    }
-    int64_t now = labels_second(receiver_labels(o->receiver), o->now(o->context));
-    if (json_is_integer(until) &&
-        (json_integer_value(until) <= now || json_integer_value(until) > now + INT64_C(3660) * 86400)) {
-        refuse(client, "maintenance must end in the future, and within ten years");
-        return;
-    }
-    json_t *ids = json_array();
-    for (size_t i = 0; i < json_array_size(patterns); i++) {
-        const char *pattern = json_string_value(json_array_get(patterns, i));
-        int64_t id = 0;
-        if (!start_window(control, pattern, reason ? json_string_value(reason) : "", until, &id)) {
-            json_decref(ids);
-            refuse(client, "out of memory");
-            return;
-        }
-        json_array_append_new(ids, json_integer(id));
-    }
-    answer_when_stored(client, json_pack("{s:b, s:o, s:I}", "ok", 1, "ids", ids, "from", (json_int_t)now));
-}
-
-/* A pattern ends the windows that were started with it, and those of single hosts that it fits. */
-static bool ends_window(const json_t *patterns, const char *window_pattern)
-{
-    for (size_t i = 0; i < json_array_size(patterns); i++) {
-        const char *pattern = json_string_value(json_array_get(patterns, i));
-        if (strcmp(pattern, window_pattern) == 0 || name_matches(pattern, window_pattern))
-            return true;
-    }
-    return false;
-}
-
-static void handle_end(struct client *client, const json_t *patterns)
-{
-    const struct control_options *o = &client->control->options;
-    struct instant now = o->now(o->context);
-    json_t *ended = json_array();
-    size_t count;
-    const struct planned *planned = receiver_windows(o->receiver, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (!instant_before(now, planned[i].window.to) || instant_before(now, planned[i].window.from) ||
-            !ends_window(patterns, planned[i].pattern))
-            continue;
-        struct journal_window window = {.id = planned[i].id, .window = {planned[i].window.from, now}};
-        window.ends = labels_second(receiver_labels(o->receiver), now);
-        if (keeper_put_window(o->keeper, &window) != 0)
-            break;
-        (void)receiver_end_window(o->receiver, now, planned[i].id);
-        json_array_append_new(ended, json_integer(window.id));
-    }
-    if (json_array_size(ended) == 0) {
-        json_decref(ended);
-        refuse(client, "no maintenance is running that was started with such a pattern");
-        return;
-    }
-    answer_when_stored(client, json_pack("{s:b, s:o}", "ok", 1, "ended", ended));
+    const struct host_table *table = receiver_hosts(o->receiver);
+    uint32_t *ids = malloc((table->count + 1) * sizeof *ids);
+    *count = 0;
+    for (uint32_t id = 1; ids && id <= table->count; id++)
+        if (table->hosts[id] && is_meant(patterns, table->hosts[id]->name))
+            ids[(*count)++] = id;
+    return ids;
 }
 
 static void handle_flush(struct client *client, const json_t *patterns)
 {
     const struct control_options *o = &client->control->options;
-    const struct host_table *table = receiver_hosts(o->receiver);
-    uint32_t *ids = malloc((table->count + 1) * sizeof *ids);
-    size_t count = 0;
-    for (uint32_t id = 1; ids && id <= table->count; id++)
-        if (table->hosts[id] && is_meant(patterns, table->hosts[id]->name))
-            ids[count++] = id;
+    size_t count;
+    uint32_t *ids = choose_hosts(o, patterns, &count);
     if (!ids || keeper_flush(o->keeper, ids, count, on_stored, client) != 0)
-        refuse(client, "out of memory");
+        control_refuse(client, "out of memory");
     else
-        answer_when_stored(client, json_pack("{s:b}", "ok", 1));
+        control_answer_when_stored(client, json_pack("{s:b}", "ok", 1));
     free(ids);
+}
+
+/* A file that could not be made anew is still to be. */
+static void on_rebuilt(void *context)
+{
+    struct client *client = context;
+    const struct host_table *table = receiver_hosts(client->control->options.receiver);
+    char text[sizeof "cannot make state.rrd anew for  of the hosts, see the log; it is tried again" + 24];
+    size_t failures = 0;
+    for (size_t i = 0; i < client->rebuilt_count; i++)
+        failures += table->hosts[client->rebuilt[i]]->changed_from == HOST_CHANGED_ALL;
+    free(client->rebuilt);
+    client->rebuilt = NULL;
+    if (failures) {
+        json_decref(client->pending);
+        (void)snprintf(text, sizeof text,
+                       "cannot make state.rrd anew for %zu of the hosts, see the log; it is tried again", failures);
+        client->pending = json_pack("{s:b, s:s}", "ok", 0, "error", text);
+    }
+    on_stored(client);
+}
+
+/* Marks the hosts as changed from the beginning: then their next turn of writing makes their files anew. */
+static void handle_rebuild(struct client *client, const json_t *patterns)
+{
+    const struct control_options *o = &client->control->options;
+    const struct host_table *table = receiver_hosts(o->receiver);
+    size_t count;
+    uint32_t *ids = choose_hosts(o, patterns, &count);
+    if (!ids || keeper_flush(o->keeper, ids, count, on_rebuilt, client) != 0) {
+        free(ids);
+        control_refuse(client, "out of memory");
+        return;
+    }
+    json_t *names = json_array();
+    for (size_t i = 0; i < count; i++) {
+        table->hosts[ids[i]]->changed_from = HOST_CHANGED_ALL;
+        json_array_append_new(names, json_string(table->hosts[ids[i]]->name));
+    }
+    client->rebuilt = ids;
+    client->rebuilt_count = count;
+    control_answer_when_stored(client, json_pack("{s:b, s:o}", "ok", 1, "rebuilt", names));
 }
 
 static bool may_change(struct client *client)
@@ -262,20 +193,39 @@ static bool may_change(struct client *client)
 static void handle_change(struct client *client, const char *op, const json_t *request, const json_t *patterns)
 {
     if (!may_change(client)) {
-        refuse(client, "changes are for root and the receiver's own user");
+        control_refuse(client, "changes are for root and the receiver's own user");
         return;
     }
-    if (json_array_size(patterns) == 0) {
-        refuse(client, "a change must name hosts, \"*\" for all");
+    bool cancels = strcmp(op, "maintenance_cancel") == 0;
+    if (!cancels && json_array_size(patterns) == 0) {
+        control_refuse(client, "a change must name hosts, \"*\" for all");
         return;
     }
-    if (strcmp(op, "maintenance_start") == 0)
-        handle_start(client, request, patterns);
+    if (strcmp(op, "rebuild") == 0) {
+        handle_rebuild(client, patterns);
+        return;
+    }
+    if (cancels)
+        control_handle_cancel(client, request);
+    else if (strcmp(op, "maintenance_start") == 0)
+        control_handle_start(client, request, patterns);
+    else if (strcmp(op, "maintenance_plan") == 0)
+        control_handle_plan(client, request, patterns);
     else
-        handle_end(client, patterns);
+        control_handle_end(client, patterns);
     /* The answer goes out when the journal has stored what was asked. */
     if (client->pending && keeper_when_stored(client->control->options.keeper, on_stored, client) != 0)
         on_stored(client);
+}
+
+static bool is_change(const char *op)
+{
+    static const char *const changes[] = {"maintenance_start", "maintenance_plan", "maintenance_end",
+                                          "maintenance_cancel", "rebuild"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        if (strcmp(op, changes[i]) == 0)
+            return true;
+    return false;
 }
 
 static void handle(struct client *client, const char *line, size_t len)
@@ -285,17 +235,17 @@ static void handle(struct client *client, const char *line, size_t len)
     const char *op = json_string_value(json_object_get(request, "op"));
     const json_t *patterns = json_object_get(request, "hosts");
     if (!op)
-        refuse(client, "not a request: want one JSON object a line with a member \"op\"");
+        control_refuse(client, "not a request: want one JSON object a line with a member \"op\"");
     else if (!are_patterns(patterns))
-        refuse(client, "\"hosts\" must be a list of names and patterns");
+        control_refuse(client, "\"hosts\" must be a list of names and patterns");
     else if (strcmp(op, "status") == 0)
         handle_status(client, patterns);
     else if (strcmp(op, "flush") == 0)
         handle_flush(client, patterns);
-    else if (strcmp(op, "maintenance_start") == 0 || strcmp(op, "maintenance_end") == 0)
+    else if (is_change(op))
         handle_change(client, op, request, patterns);
     else
-        refuse(client, "unknown request");
+        control_refuse(client, "unknown request");
     json_decref(request);
 }
 
@@ -312,6 +262,7 @@ static void on_client_closed(uv_handle_t *handle)
         }
     control->client_count--;
     json_decref(client->pending);
+    free(client->rebuilt);
     free(client->request);
     free(client);
 }
@@ -354,7 +305,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
         memmove(client->request, end + 1, client->len);
     }
     if (client->len == REQUEST_LEN_MAX || (is_busy(client) && client->len > 0)) {
-        refuse(client, "request too long, or sent before the answer to the last one was read");
+        control_refuse(client, "request too long, or sent before the answer to the last one was read");
         close_client(client);
     }
 }

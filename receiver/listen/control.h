@@ -4,9 +4,12 @@
  *   {"op":"status","hosts":["web*"]}
  *   {"op":"maintenance_start","hosts":["web*"],"until":UNIX or null,"reason":"text"}
  *   {"op":"maintenance_end","hosts":["web*"]}
+ *   {"op":"maintenance_plan","hosts":["web*"],"from":UNIX,"to":UNIX,"reason":"text"}
+ *   {"op":"maintenance_cancel","id":7}
  *   {"op":"flush","hosts":["web*"]}
+ *   {"op":"rebuild","hosts":["web*"]}
  *
- * Questions without "hosts" mean all of them; a change must name hosts. Answers are {"ok":true,...} or
+ * Questions without "hosts" mean all of them; a change must name hosts (or its id). Answers are {"ok":true,...} or
  * {"ok":false,"error":"one line"}, one question at a time. A change is answered when it is stored. Whoever may open the socket (its
  * group) may ask; changes are for root and the receiver's own user, told by the kernel (SO_PEERCRED). */
 #ifndef RECEIVER_LISTEN_CONTROL_H

@@ -23,7 +23,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [PUT_CHECKPOINT] = "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4 WHERE id = ?1",
     [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [END_WINDOW] = "UPDATE maintenance SET ends = ?2, ends_ns = ?3 WHERE id = ?1",
+    [END_WINDOW] = "UPDATE maintenance SET ends = CASE WHEN ?3 <= starts_ns THEN starts ELSE ?2 END, ends_ns = ?3 "
+                   "WHERE id = ?1",
     [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) "
                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [PUT_MARK] = "UPDATE runs SET alive = ?1, alive_ns = ?2, clean = ?3 WHERE id = ?4",

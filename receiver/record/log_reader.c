@@ -288,3 +288,61 @@ int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct e
     (void)sqlite3_finalize(stmt);
     return result;
 }
+
+void log_window_free(struct log_window *window)
+{
+    free(window->pattern);
+    free(window->reason);
+    *window = (struct log_window){0};
+}
+
+static char *column_copy(sqlite3_stmt *stmt, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+    return strdup(text ? text : "");
+}
+
+/* Reads the next row into the list, which grows by doubling. -1: out of memory. */
+static int windows_append(struct log_window **windows, size_t *count, sqlite3_stmt *stmt)
+{
+    if ((*count & (*count - 1)) == 0) {
+        struct log_window *more = realloc(*windows, (*count ? 2 * *count : 1) * sizeof **windows);
+        if (!more)
+            return -1;
+        *windows = more;
+    }
+    struct log_window *window = &(*windows)[(*count)++];
+    *window = (struct log_window){.id = sqlite3_column_int64(stmt, 0),
+                                  .pattern = column_copy(stmt, 1),
+                                  .from = sqlite3_column_int64(stmt, 2),
+                                  .to = sqlite3_column_int64(stmt, 3),
+                                  .reason = column_copy(stmt, 4)};
+    return window->pattern && window->reason ? 0 : -1;
+}
+
+int log_reader_windows(struct log_reader *reader, struct log_window **windows, size_t *count, struct error *error)
+{
+    sqlite3_stmt *stmt = NULL;
+    *windows = NULL;
+    *count = 0;
+    int result = 0;
+    int rc = sqlite3_prepare_v2(reader->db, "SELECT id, pattern, starts, ends, reason FROM maintenance ORDER BY id", -1,
+                                &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+            if ((result = windows_append(windows, count, stmt)) != 0)
+                break;
+    }
+    if (result)
+        (void)error_set(error, "out of memory");
+    else if (rc != SQLITE_DONE)
+        result = reader_fail(reader, error);
+    (void)sqlite3_finalize(stmt);
+    while (result && *count > 0)
+        log_window_free(&(*windows)[--*count]);
+    if (result) {
+        free(*windows);
+        *windows = NULL;
+    }
+    return result;
+}

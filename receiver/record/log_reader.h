@@ -21,6 +21,13 @@ struct log_host {
     int64_t written_to; /* state.rrd holds the record up to here; 0: nothing */
 };
 
+/* Maintenance that was entered. */
+struct log_window {
+    int64_t id;
+    char *pattern, *reason; /* owned */
+    int64_t from, to;       /* Unix seconds; `to` 0: until somebody ends it */
+};
+
 /* The last sign of life of the receiver. */
 struct log_run {
     int64_t started;
@@ -45,5 +52,9 @@ int log_reader_timeline(struct log_reader *reader, uint32_t host, struct timelin
 int64_t log_reader_line_id(struct log_reader *reader, uint32_t host, uint32_t number);
 /* The latest run; all zeros if the receiver never ran. */
 int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct error *error);
+
+/* All maintenance, by id: `*windows` and what is in them (log_window_free) belong to the caller. */
+int log_reader_windows(struct log_reader *reader, struct log_window **windows, size_t *count, struct error *error);
+void log_window_free(struct log_window *window);
 
 #endif

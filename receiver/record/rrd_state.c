@@ -175,13 +175,13 @@ int rrd_store_write_state(struct rrd_store *store, const char *name, const struc
     char path[RRD_STORE_PATH_MAX];
     if (rrd_store_path(store, name, "state.rrd", path, error) < 0)
         return -1;
-    bool exists = rrd_file_exists(path);
-    if (!exists && (log->count == 0 || to <= log->spans[0].from))
+    bool anew = changed_from == INT64_MIN || !rrd_file_exists(path); /* whatever the old file is like */
+    if (anew && (log->count == 0 || to <= log->spans[0].from))
         return 0; /* nothing to tell yet */
-    int64_t last = exists ? rrd_file_last(path, error) : INT64_MAX;
+    int64_t last = anew ? 0 : rrd_file_last(path, error);
     if (last < 0)
         return -1;
-    if (!exists || changed_from < last)
+    if (anew || changed_from < last)
         return rrd_store_rebuild_state(store, name, log, to, error);
     struct rrd_batch batch = {0};
     (void)timeline_plan_updates(log, last, to, add_update, &batch);

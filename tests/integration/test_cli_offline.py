@@ -5,8 +5,10 @@
 The record is built with Python's sqlite3 and the real rrdtool; the truth is an array with the state of every second, made
 here in the plainest way. A socket served by the test stands for a receiver where one has to answer.
 """
+import calendar
 import contextlib
 import csv
+import datetime
 import fcntl
 import io
 import json
@@ -430,12 +432,14 @@ def test_status_of_a_stopped_receiver(record, _):
 
 def test_unknown_hosts_and_commands(record, _):
     for words in (("status", "nohost"), ("uptime", "no*"), ("outages", "db1", "nohost"), ("verify", "nohost"),
-                  ("maintenance", "start", "nohost"), ("rebuild", "db1"), ("outages", "relabel", "5", "--as", "up"), ("traffic",),
-                  ("host", "forget", "db1"), ("maintenance", "list"), ("maintenance",), ("status", "--what"), ()):
+                  ("maintenance", "start", "nohost"), ("maintenance", "plan", "nohost", "--from", int(time.time()) + 60, "--to", int(time.time()) + 90),
+                  ("rebuild", "nohost"), ("maintenance", "cancel", "99"), ("outages", "relabel", "5", "--as", "up"), ("traffic",),
+                  ("host", "forget", "db1"), ("maintenance", "list", "db1"), ("maintenance",), ("status", "--what"), ()):
         run(*words, data=record.data, code=2)
     check(run("check", "nohost", data=record.data, code=3).stdout.startswith("TWOBEAT UNKNOWN - "), "check")
     check(run("check", "db1", "web1", data=record.data, code=3).stdout.startswith("TWOBEAT UNKNOWN - "), "check of two")
-    for words in ((), ("status",), ("check",), ("maintenance", "start"), ("key", "host"), ("key",), ("graph",)):
+    for words in ((), ("status",), ("check",), ("maintenance", "start"), ("maintenance", "plan"), ("maintenance", "cancel"), ("rebuild",),
+                  ("key", "host"), ("key",), ("graph",)):
         check(run(*words, "--help", data=record.data).stdout.startswith("usage: twobeat"), f"help of {words}")
 
 
@@ -463,6 +467,121 @@ def test_maintenance_of_a_stopped_receiver(record, _):
         run("maintenance", "start", "db1", data=record.data, code=3)
 
 
+def maintenance(record, *words):
+    return {w["id"]: w for w in ask("maintenance", "list", *words, data=record.data)["maintenance"]}
+
+
+def clock_change(month):
+    """The last Sunday of that month next year."""
+    day = datetime.date(time.gmtime().tm_year + 1, month, 31)
+    return day - datetime.timedelta((day.weekday() + 1) % 7)
+
+
+def test_maintenance_is_planned_while_stopped(record, _):
+    """Nights on which clocks change, in Europe/Berlin: an hour that is not there, and one that comes twice."""
+    before = set(maintenance(record, "--all"))
+    spring, autumn = clock_change(3), clock_change(10)
+    night = spring.strftime("%Y-%m-%d"), autumn.strftime("%Y-%m-%d")
+    change = calendar.timegm(spring.timetuple()) + 3600, calendar.timegm(autumn.timetuple()) + 3600  # at 1:00 in Greenwich
+    nights = ((f"{night[0]} 01:30", f"{night[0]} 03:30", change[0] - 1800, 3600),
+              (f"{night[1]} 01:30", f"{night[1]} 03:30", change[1] - 5400, 10800),
+              (f"{night[1]} 02:30+02:00", f"{night[1]} 02:30+01:00", change[1] - 1800, 3600),
+              (night[0], (spring + datetime.timedelta(1)).strftime("%Y-%m-%d"), change[0] - 7200, 23 * 3600),
+              (night[1], (autumn + datetime.timedelta(1)).strftime("%Y-%m-%d"), change[1] - 10800, 25 * 3600))
+    for start, end, first, length in nights:
+        answer = ask("maintenance", "plan", "web*", "db1", "--from", start, "--to", end, "--reason", "kernel", data=record.data)
+        equal((answer["from"], answer["to"] - answer["from"], len(answer["ids"])), (first, length, 2), f"{start} to {end}")
+        for number, pattern in zip(answer["ids"], ("web*", "db1")):
+            equal(maintenance(record)[number], {"id": number, "pattern": pattern, "from": answer["from"], "to": answer["to"],
+                                                "reason": "kernel", "state": "planned"}, "list")
+            row = record.rows(f"SELECT starts_ns, ends_ns, entered FROM maintenance WHERE id = {number}")[0]
+            equal(row[:2], tuple(record.alive_ns + (answer[t] - record.alive) * 10**9 for t in ("from", "to")), "judging clock")
+            check(abs(row[2] - time.time()) < 60, "entered now")
+    lines = run("maintenance", "list", data=record.data).stdout.splitlines()
+    equal(lines[0].split("\t"), ["ID", "STATE", "HOSTS", "FROM", "TO", "REASON"], "headings")
+    check(f"\tplanned\tweb*\t{night[0]} 01:30:00 CET\t{night[0]} 03:30:00 CEST\tkernel" in lines[-10], f"times in the zone: {lines}")
+    now = int(time.time())
+    for bad in (("--from", now - 5, "--to", now + 60), ("--from", now + 90, "--to", now + 60), ("--from", now + 60), ("--to", now + 60),
+                ("--from", now + 60, "--to", now + 60), ("--from", now + 60, "--to", "2400-01-01"), ("--from", "x", "--to", now + 60),
+                ("--from", now + 60, "--to", now + 90, "--reason", "a\nb")):
+        run("maintenance", "plan", "db1", *bad, data=record.data, code=2)
+    planned = sorted(set(maintenance(record, "--all")) - before)
+    equal(len(planned), 10, "what was refused is not entered")
+    equal(ask("maintenance", "cancel", planned[0], data=record.data), {"cancelled": planned[0]}, "cancel")
+    row = record.rows(f"SELECT starts, ends, starts_ns, ends_ns FROM maintenance WHERE id = {planned[0]}")[0]
+    equal((row[0], row[2]), (row[1], row[3]), "no length is left, on both clocks")
+    equal(maintenance(record, "--all")[planned[0]]["state"], "over", "cancelled")
+    check(planned[0] not in maintenance(record), "only --all tells")
+    for bad in (planned[0], 0, "x", "", 10**30, planned[-1] + 1):
+        run("maintenance", "cancel", bad, data=record.data, code=2)
+    running = ask("maintenance", "start", "db1", data=record.data)["ids"][0]
+    equal((maintenance(record)[running]["state"], maintenance(record)[running]["to"]), ("running", None), "open")
+    run("maintenance", "cancel", running, data=record.data)
+    check(abs(maintenance(record, "--all")[running]["to"] - time.time()) < 60, "what runs ends now")
+    with open(record.data / "receiver.lock", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("maintenance", "cancel", planned[1], data=record.data, code=3)
+        equal(set(maintenance(record)), set(planned[1:]), "the list needs no lock")
+    for number in planned[1:]:
+        run("maintenance", "cancel", number, data=record.data)
+
+
+def fetched(path, step, end):
+    """Seconds of each row of an archive that ends at or before `end` and holds something: up, down, admin."""
+    text = subprocess.run(["rrdtool", "fetch", path, "AVERAGE", "-r", str(step), "-s", str(end - 900 * 9000), "-e", str(end)],
+                          capture_output=True, text=True, check=True).stdout
+    rows = {}
+    for at, up, down, admin, known in re.findall(r"^(\d+): (\S+) (\S+) (\S+) (\S+)$", text, re.M):
+        values = [float(v) for v in (up, down, admin)]
+        if int(at) <= end and sum(values) > 0:
+            rows[int(at)] = tuple(round(v / sum(values) * float(known) * step) for v in values)
+    return rows
+
+
+def test_rebuild_of_a_stopped_record(_, rng):
+    with tempfile.TemporaryDirectory() as folder:
+        record = Record(pathlib.Path(folder) / "data", rng)
+        path = record.data / "hosts" / "db1" / "state.rrd"
+        host = record.hosts[0]
+        # A file that tells of five days before the log begins, as after the loss of a database.
+        older = Host(rng, "older", host.first - 5 * 86400, host.first, 40, 4 * 86400)
+        both = Host(rng, "both", older.first, host.end, 1, 1)
+        both.state = lambda second: (older if second < host.first else host).state(second)
+        shutil.rmtree(path.parent)
+        make_rrd(path, both, record.written_to)
+        before = fetched(path, 900, host.first // 900 * 900)
+        check(len(before) > 100, f"rows before the log: {len(before)}")
+        run("verify", data=record.data)
+        damage(path)
+        run("verify", data=record.data, code=1)
+        damaged = path.read_bytes()
+        equal(ask("rebuild", "db1", data=record.data), {"rebuilt": ["db1"]}, "rebuild")
+        run("verify", data=record.data)
+        equal(fetched(path, 900, host.first // 900 * 900), before, "rows that are older than the log")
+        equal(path.with_name("state.rrd.bak").read_bytes(), damaged, "the old file")
+        web = record.data / "hosts" / "web1" / "state.rrd"
+        web.write_bytes(b"no RRD file")
+        run("verify", data=record.data, code=1)
+        lines = run("rebuild", "*", data=record.data).stdout.splitlines()
+        equal([line.split(":")[0] for line in lines], ["db1", "web1", "web2.example"], "all")
+        run("verify", data=record.data)
+        with open(record.data / "receiver.lock", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            run("rebuild", "db1", data=record.data, code=3)
+
+
+def damage(path):
+    """Changes the newest row of the minutes in which the host was wholly up or down, as rrdtool does it."""
+    text = subprocess.run(["rrdtool", "dump", path], capture_output=True, text=True, check=True).stdout
+    minutes = text[:text.index("</rra>")]
+    row = list(re.finditer(r"<row><v>([01][.]0[^<]+)</v><v>([01][.]0[^<]+)</v>", minutes))
+    row = [match for match in row if float(match[1]) + float(match[2]) == 1][-1]
+    xml = path.with_suffix(".xml")
+    xml.write_text(text[:row.start()] + f"<row><v>{row[2]}</v><v>{row[1]}</v>" + text[row.end():], encoding="utf-8")
+    subprocess.run(["rrdtool", "restore", "-f", xml, path], check=True)
+    xml.unlink()
+
+
 def need_root():
     if os.geteuid() != 0:
         raise Skip("needs root, to become another user")
@@ -486,8 +605,10 @@ def test_changes_leave_the_files_to_their_owner(record, rng):
             os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
         run("status", data=data)
         # The leak check cannot look into a process that changed its user.
-        run("maintenance", "start", "db1", data=data, env={"ASAN_OPTIONS": "detect_leaks=0"})
-        equal({path.name: path.stat().st_uid for path in data.iterdir() if path.stat().st_uid != NOBODY.pw_uid}, {}, "root's files")
+        for words in (("maintenance", "start", "db1"), ("maintenance", "cancel", 1), ("rebuild", "db1")):
+            run(*words, data=data, env={"ASAN_OPTIONS": "detect_leaks=0"})
+        check((data / "hosts" / "db1" / "state.rrd.bak").exists(), "the old file")
+        equal({path.name: path.stat().st_uid for path in data.rglob("*") if path.stat().st_uid != NOBODY.pw_uid}, {}, "root's files")
         check((data / "receiver.db-wal").exists(), "the -wal stays for readers")
 
 

@@ -16,8 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from world import ROOT, TWOBEAT, Skip, World, check, equal, run_tests, wait_until
 
 COMPLETION = ROOT / "contrib" / "completion"
-COMMANDS = ["status", "check", "uptime", "outages", "graph", "host list", "maintenance start", "maintenance end", "flush",
-            "verify", "key site", "key host", "key view"]
+COMMANDS = ["status", "check", "uptime", "outages", "graph", "host list", "maintenance start", "maintenance end",
+            "maintenance plan", "maintenance list", "maintenance cancel", "flush", "verify", "rebuild", "key site", "key host", "key view"]
 ONLY_LETTER = {"--output"}  # in --help by its letter
 
 
@@ -64,10 +64,13 @@ def test_bash_words(_):
 def test_bash_hosts(_):
     with World() as w:
         receiver = record(w, "db1", "web1", "web2")
-        for command in ("status", "check", "uptime", "outages", "graph", "flush", "verify"):
+        for command in ("status", "check", "uptime", "outages", "graph", "flush", "verify", "rebuild"):
             equal(complete(command, "--data", receiver.data, "web"), ["web1", "web2"], command)
         equal(complete("--data", receiver.data, "maintenance", "start", ""), ["db1", "web1", "web2"], "maintenance start")
         equal(complete("status", "--data", w.folder, ""), [], "without a record")
+        equal(complete("maintenance", "cancel", "--data", receiver.data, ""), [], "nothing is planned")
+        receiver.twobeat("maintenance", "plan", "db1", "web*", "--from", int(time.time()) + 3600, "--to", int(time.time()) + 7200)
+        equal(complete("maintenance", "cancel", "--data", receiver.data, ""), ["1", "2"], "ids of maintenance")
 
 
 def test_options(_):

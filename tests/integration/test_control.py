@@ -229,7 +229,7 @@ def test_rights(_):
                   (OWNER, GROUP, 0), f"owner and mode of {path}")
 
         def reads(uid, what):
-            for words in (("status",), ("uptime",), ("outages",), ("verify",), ("host", "list")):
+            for words in (("status",), ("uptime",), ("outages",), ("verify",), ("host", "list"), ("maintenance", "list")):
                 result = as_user(uid, GROUP, *words, *data)
                 equal((result.returncode, result.stderr), (0, ""), f"{words} of {what}")
             check('"web1"' in as_user(uid, GROUP, "status", "--json", *data).stdout,
@@ -237,7 +237,9 @@ def test_rights(_):
 
         # While it runs: reading by the group, changes by root and the owner.
         reads(MEMBER, "a member of the group")
-        for words in (("maintenance", "start", "web1"), ("maintenance", "end", "web1")):
+        soon = int(time.time()) + 60
+        for words in (("maintenance", "start", "web1"), ("maintenance", "end", "web1"), ("maintenance", "cancel", 1), ("rebuild", "web1"),
+                      ("maintenance", "plan", "web1", "--from", soon, "--to", soon + 60)):
             line = one_line(as_user(MEMBER, GROUP, *words, *data), 3, f"{words} of a member of the group")
             check("root and the receiver's own user" in line, line)
         equal(windows(receiver), [], "maintenance of one who may not")
@@ -251,8 +253,8 @@ def test_rights(_):
             end()
             reads(MEMBER, f"a member of the group after {end.__name__}")
             one_line(as_user(STRANGER, STRANGER, "uptime", *data), 3, f"a stranger after {end.__name__}")
-            one_line(as_user(MEMBER, GROUP, "maintenance", "start", "web1", *data), 3,
-                     f"a change by a member after {end.__name__}")
+            for words in (("maintenance", "start", "web1"), ("maintenance", "cancel", 1), ("rebuild", "web1")):
+                one_line(as_user(MEMBER, GROUP, *words, *data), 3, f"{words} by a member after {end.__name__}")
             equal({path.lstat().st_uid for path in receiver.data.rglob("*")}, {OWNER}, "owners of the files")
             receiver.start()
         reads(MEMBER, "a member of the group after the start")

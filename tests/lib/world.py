@@ -336,9 +336,9 @@ class World:
         return self.stack.enter_context(Proxy(receiver))
 
     @staticmethod
-    def twobeat(*words, code=0, user=None, group=None, timeout=COMMAND_S):
+    def twobeat(*words, code=0, user=None, group=None, timeout=COMMAND_S, env=None):
         result = subprocess.run([str(TWOBEAT), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
-                                text=True, timeout=timeout,
+                                text=True, timeout=timeout, env=dict(os.environ, **(env or {})),
                                 user=user, group=group, extra_groups=[] if user is not None else None, check=False)
         check(result.returncode == code, f"{words}: exit {result.returncode}, wanted {code}: {result.stdout[-300:]} {result.stderr[-800:]}")
         return result
