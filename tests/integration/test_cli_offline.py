@@ -544,7 +544,10 @@ def test_rebuild_of_a_stopped_record(_, rng):
         path = record.data / "hosts" / "db1" / "state.rrd"
         host = record.hosts[0]
         # A file that tells of five days before the log begins, as after the loss of a database.
-        older = Host(rng, "older", host.first - 5 * 86400, host.first, 40, 4 * 86400)
+        while True:  # one that knows enough of them
+            older = Host(rng, "older", host.first - 5 * 86400, host.first, 40, 4 * 86400)
+            if sum(older.state(second) != "unknown" for second in range(older.first, host.first, 900)) > 150:
+                break
         both = Host(rng, "both", older.first, host.end, 1, 1)
         both.state = lambda second: (older if second < host.first else host).state(second)
         shutil.rmtree(path.parent)
@@ -571,11 +574,15 @@ def test_rebuild_of_a_stopped_record(_, rng):
 
 
 def damage(path):
-    """Changes the newest row of the minutes in which the host was wholly up or down, as rrdtool does it."""
+    """Changes the newest minute (or quarter of an hour) in which the host was wholly up or down, as rrdtool does it."""
     text = subprocess.run(["rrdtool", "dump", path], capture_output=True, text=True, check=True).stdout
-    minutes = text[:text.index("</rra>")]
-    row = list(re.finditer(r"<row><v>([01][.]0[^<]+)</v><v>([01][.]0[^<]+)</v>", minutes))
-    row = [match for match in row if float(match[1]) + float(match[2]) == 1][-1]
+    archives = [match.start() for match in re.finditer("</rra>", text)]
+    for begin, end in ((0, archives[0]), (archives[0], archives[1])):
+        rows = [match for match in re.compile(r"<row><v>([01][.]0[^<]+)</v><v>([01][.]0[^<]+)</v>").finditer(text, begin, end)
+                if float(match[1]) + float(match[2]) == 1]
+        if rows:
+            break
+    row = rows[-1]
     xml = path.with_suffix(".xml")
     xml.write_text(text[:row.start()] + f"<row><v>{row[2]}</v><v>{row[1]}</v>" + text[row.end():], encoding="utf-8")
     subprocess.run(["rrdtool", "restore", "-f", xml, path], check=True)
