@@ -94,3 +94,12 @@ uint32_t deadlines_take(struct deadlines *deadlines)
         sift_down(deadlines, 0, last);
     return host;
 }
+
+size_t deadlines_walk(const struct deadlines *deadlines, size_t i, bool descend)
+{
+    if (descend && 2 * i + 1 < deadlines->count)
+        return 2 * i + 1;
+    while (i > 0 && (i % 2 == 0 || i + 1 >= deadlines->count))
+        i = (i - 1) / 2;
+    return i == 0 ? deadlines->count : i + 1;
+}

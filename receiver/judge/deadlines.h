@@ -7,6 +7,7 @@
 #ifndef RECEIVER_JUDGE_DEADLINES_H
 #define RECEIVER_JUDGE_DEADLINES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,5 +39,8 @@ void deadlines_promise(struct deadlines *deadlines, uint32_t host, struct instan
 struct instant deadlines_next(const struct deadlines *deadlines);
 /* Removes the earliest entry and returns its host; there must be one. */
 uint32_t deadlines_take(struct deadlines *deadlines);
+/* To look at entries without taking them: the index after `i` (begin with 0, `count` is the end). Without `descend` all
+ * entries below `i` are left out, none of which is earlier than it. */
+size_t deadlines_walk(const struct deadlines *deadlines, size_t i, bool descend);
 
 #endif

@@ -86,11 +86,20 @@ static void visit_absence(struct codec *codec, struct fact_absence *absence)
     codec_i64(codec, &absence->from.ns);
     codec_i64(codec, &absence->to.ns);
     codec_u8(codec, &cause);
-    if (cause >= CAUSE_COUNT || !instant_is_sane(absence->from) || !instant_is_sane(absence->to) ||
+    bool open = !instant_before(absence->to, INSTANT_NEVER);
+    if (cause >= CAUSE_COUNT || !instant_is_sane(absence->from) || !(open || instant_is_sane(absence->to)) ||
         !instant_before(absence->from, absence->to))
         codec->failed = true;
     else
         absence->cause = (enum cause)cause;
+}
+
+static void visit_lost(struct codec *codec, struct fact_lost *lost)
+{
+    codec_i64(codec, &lost->from.ns);
+    codec_i64(codec, &lost->to.ns);
+    if (!instant_is_sane(lost->from) || !instant_is_sane(lost->to))
+        codec->failed = true;
 }
 
 static void visit_settings(struct codec *codec, struct fact_settings *settings)
@@ -121,6 +130,7 @@ void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous
         return;
     case FACT_ABSENCE: visit_absence(codec, &fact->absence); return;
     case FACT_SETTINGS: visit_settings(codec, &fact->settings); return;
+    case FACT_LOST: visit_lost(codec, &fact->lost); return;
     case FACT_JUDGED:
     case FACT_DROPS:
     case FACT_WINDOWS: return;

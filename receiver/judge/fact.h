@@ -18,11 +18,12 @@
 enum fact_type {
     FACT_BEAT = 1,
     FACT_BYE = 2,
-    FACT_JUDGED = 3,  /* deadlines up to `now` have been judged */
-    FACT_ABSENCE = 4, /* the receiver could not observe */
-    FACT_DROPS = 5,   /* the kernel dropped datagrams of ours */
-    FACT_WINDOWS = 6, /* maintenance windows have changed */
-    FACT_SETTINGS = 7 /* what was set when the facts after it were judged: a replay must judge alike */
+    FACT_JUDGED = 3,   /* deadlines up to `now` have been judged */
+    FACT_ABSENCE = 4,  /* the receiver could not observe */
+    FACT_DROPS = 5,    /* the kernel dropped datagrams of ours */
+    FACT_WINDOWS = 6,  /* maintenance windows have changed */
+    FACT_SETTINGS = 7, /* what was set when the facts after it were judged: a replay must judge alike */
+    FACT_LOST = 8      /* most hosts fell silent at once */
 };
 
 /* An accepted beat. What rarely changes is left out of the encoding when it is as in the last beat of the host. */
@@ -48,9 +49,15 @@ struct fact_bye {
     uint8_t reason;
 };
 
+/* Told when it begins, with `to` INSTANT_NEVER, and again when it ends; or only then, if it was not noticed before. */
 struct fact_absence {
     struct instant from, to;
     enum cause cause;
+};
+
+/* At least half of the hosts had their last beat in [from, to]. */
+struct fact_lost {
+    struct instant from, to;
 };
 
 struct fact_settings {
@@ -67,6 +74,7 @@ struct fact {
         struct fact_bye bye;
         struct fact_absence absence;
         struct fact_settings settings;
+        struct fact_lost lost;
     };
 };
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2 };
+#define CLONE_TOLD_NS (3600 * NS_PER_S)
 
 enum state host_live_state(const struct host *host)
 {
@@ -13,6 +14,16 @@ enum state host_live_state(const struct host *host)
     if (record && !record->facts.ended && record->facts.late && host->state == STATE_UP)
         return STATE_LATE;
     return host->state;
+}
+
+struct silence *host_open_silence(const struct host *host)
+{
+    return host->silence && !host->silence->facts.ended ? &host->silence->facts : NULL;
+}
+
+bool host_has_clone(const struct host *host, struct instant now)
+{
+    return host->clone && instant_since(now, host->clone->heard_at) < CLONE_TOLD_NS;
 }
 
 void host_end_silence(struct host *host)
@@ -65,6 +76,8 @@ static void visit_facts(struct codec *codec, struct silence *s)
     visit_instant(codec, &s->expected);
     visit_bool(codec, &s->late);
     visit_bool(codec, &s->judged);
+    visit_bool(codec, &s->unobserved);
+    visit_bool(codec, &s->lost_with_many);
     s->goodbye = (enum goodbye)visit_enum(codec, s->goodbye, GOODBYE_SHUTDOWN + 1);
     visit_instant(codec, &s->goodbye_at);
     visit_bool(codec, &s->goodbye_reported);
@@ -120,6 +133,27 @@ static void visit_silence(struct codec *codec, struct host *host)
         visit_told(codec, &record->told[i]);
 }
 
+static void visit_displaced(struct codec *codec, struct host *host)
+{
+    bool present = host->displaced != NULL;
+    visit_bool(codec, &present);
+    if (!present || codec->failed)
+        return;
+    if (codec_is_reading(codec) && !(host->displaced = calloc(1, sizeof *host->displaced))) {
+        codec->failed = true;
+        return;
+    }
+    struct displaced *d = host->displaced;
+    codec_bytes(codec, d->boot_id, sizeof d->boot_id);
+    codec_u64(codec, &d->agent_start);
+    codec_u64(codec, &d->uptime_ms);
+    codec_u64(codec, &d->run_ms);
+    numbers_visit(codec, &d->numbers);
+    expectation_visit(codec, &d->expectation);
+    visit_instant(codec, &d->deadline[0]);
+    visit_instant(codec, &d->deadline[1]);
+}
+
 void host_visit(struct codec *codec, struct host *host)
 {
     uint8_t version = CHECKPOINT_VERSION;
@@ -140,6 +174,9 @@ void host_visit(struct codec *codec, struct host *host)
         codec->failed = true; /* who was heard is expected */
     codec_u8(codec, &host->moves);
     visit_bool(codec, &host->restarted);
+    visit_bool(codec, &host->waiting);
+    codec_i64(codec, &host->lost_last.ns);
+    visit_displaced(codec, host);
     visit_silence(codec, host);
     host->state = (enum state)visit_enum(codec, host->state, STATE_COUNT);
     host->cause = (enum cause)visit_enum(codec, host->cause, CAUSE_COUNT);
@@ -155,7 +192,7 @@ size_t host_checkpoint_len_max(const struct host *host)
 {
     size_t told = host->silence ? host->silence->told_count : 0;
     size_t row = sizeof(struct averages_row) + 16;
-    return 1024 + sizeof(struct averages) + host->averages.row_count * row + told * 24;
+    return 1024 + sizeof(struct displaced) + sizeof(struct averages) + host->averages.row_count * row + told * 24;
 }
 
 void host_table_free(struct host_table *table)
@@ -166,6 +203,8 @@ void host_table_free(struct host_table *table)
             continue;
         host_end_silence(host);
         averages_free(&host->averages);
+        free(host->displaced);
+        free(host->clone);
         free(host);
     }
     free(table->hosts);
@@ -257,6 +296,7 @@ struct host *host_table_add(struct host_table *table, uint32_t id, const char *n
     expectation_init(&host->expectation);
     host->deadline[0] = host->deadline[1] = INSTANT_NEVER;
     host->changed_from = INT64_MAX;
+    host->lost_last.ns = INT64_MIN;
     table->hosts[id] = host;
     table->slots[find_slot(table, name, name_len)] = id;
     table->count = count;

@@ -39,6 +39,23 @@ struct silence_record {
     uint32_t told_count, told_capacity;
 };
 
+/* The machine that the record was about until another boot spoke under its name. Kept until it has missed two expectations: if it
+ * speaks before that, there are two of them, and it was no reboot. */
+struct displaced {
+    uint8_t boot_id[BOOT_ID_LEN];
+    uint64_t agent_start, uptime_ms, run_ms;
+    struct numbers numbers;
+    struct expectation expectation;
+    struct instant deadline[2];
+};
+
+/* Another machine that speaks under this name: counted, and told to people. Of this process only. */
+struct clone {
+    uint8_t boot_id[BOOT_ID_LEN];
+    uint64_t beats;
+    struct instant heard_at;
+};
+
 struct host {
     uint32_t id; /* from 1, also in the database */
     char name[NAME_LEN_MAX + 1];
@@ -59,12 +76,16 @@ struct host {
     uint64_t run_ms;
     struct instant heard_at; /* arrival of whatever came last */
     struct numbers numbers;
+    struct displaced *displaced; /* owned; NULL: none */
+    struct clone *clone;         /* owned; NULL: none */
 
     /* rhythm and verdict */
     struct expectation expectation;
-    struct instant deadline[2];     /* of expectation 1 and 2, moved by what the receiver missed */
-    uint8_t moves;                  /* by stalls and drops, at most two in one silence */
-    bool restarted;                 /* the receiver restarted in this silence */
+    struct instant deadline[2]; /* of expectation 1 and 2, moved by what the receiver missed */
+    uint8_t moves;              /* by stalls and drops, at most two in one silence */
+    bool restarted;             /* the receiver restarted in this silence */
+    bool waiting;               /* expectation 2 lapsed, but the receiver cannot observe: its absence must end first */
+    struct instant lost_last;   /* most hosts fell silent at once, and this was its last beat then */
     struct silence_record *silence; /* owned; NULL while all is well */
     enum state state;               /* as of the log, never LATE */
     enum cause cause;
@@ -85,6 +106,11 @@ struct host {
 
 /* Whether a silence goes on, and how far it has come: what people see between the lines of the log. */
 enum state host_live_state(const struct host *host);
+
+/* The silence that goes on, NULL if there is none. */
+struct silence *host_open_silence(const struct host *host);
+/* Whether another machine spoke under this name lately: less than an hour ago. */
+bool host_has_clone(const struct host *host, struct instant now);
 
 /* Releases the silence, if any. */
 void host_end_silence(struct host *host);

@@ -75,9 +75,13 @@ void receiver_promise(struct receiver *receiver, const struct host *host)
 
 void receiver_add_absence(struct receiver *receiver, const struct absence *absence)
 {
-    for (size_t i = 0; i < receiver->absence_count; i++)
-        if (receiver->absences[i].from.ns == absence->from.ns && receiver->absences[i].to.ns == absence->to.ns)
-            return; /* loaded before, and now replayed */
+    for (size_t i = 0; i < receiver->absence_count; i++) {
+        struct absence *known = &receiver->absences[i];
+        if (known->from.ns != absence->from.ns)
+            continue;
+        known->to = instant_earlier(known->to, absence->to); /* it has ended; or was loaded, and is now replayed */
+        return;
+    }
     if (receiver->absence_count == SILENCE_ABSENCES_MAX) {
         receiver->absences_from = receiver->absences[0].to;
         memmove(receiver->absences, receiver->absences + 1, (SILENCE_ABSENCES_MAX - 1) * sizeof *receiver->absences);
@@ -102,6 +106,11 @@ static void step_refresh(struct host *host, const struct absence *absence, const
 {
     (void)absence;
     verdict_refresh(host, context);
+}
+
+static void step_lost(struct host *host, const struct absence *lost, const struct verdict_context *context)
+{
+    verdict_lost(host, lost->from, lost->to, context);
 }
 
 static void step_drops(struct host *host, const struct absence *absence, const struct verdict_context *context)
@@ -137,7 +146,7 @@ static void apply_to_host(struct receiver *receiver, struct host *host, struct f
 
 void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t number)
 {
-    struct absence absence;
+    struct absence absence, lost;
     switch (fact->type) {
     case FACT_BEAT:
     case FACT_BYE:
@@ -153,6 +162,10 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
     case FACT_SETTINGS:
         receiver->options.planned_limit_ns = fact->settings.planned_limit_ns;
         receiver->options.conservative = fact->settings.conservative;
+        return;
+    case FACT_LOST:
+        lost = (struct absence){.from = fact->lost.from, .to = fact->lost.to};
+        step_all(receiver, fact->now, number, &lost, step_lost);
         return;
     case FACT_DROPS: step_all(receiver, fact->now, number, NULL, step_drops); return;
     case FACT_WINDOWS: step_all(receiver, fact->now, number, NULL, step_refresh); return;
@@ -200,23 +213,6 @@ void receiver_note(struct receiver *receiver, struct fact *fact)
 
 /* ---- running ---- */
 
-/* Notes an absence, in the journal and for the table of absences. */
-static void note_absence(struct receiver *receiver, const struct absence *absence)
-{
-    struct receiver_output *out = &receiver->output;
-    void *absences = out->absences;
-    if (!receiver_grow(&absences, &out->absence_capacity, out->absence_count, sizeof *out->absences)) {
-        receiver->failed = true;
-        return;
-    }
-    out->absences = absences;
-    out->absences[out->absence_count] = *absence;
-    out->absences[out->absence_count++].fact = receiver->last_fact + 1;
-    struct fact fact = {.type = FACT_ABSENCE, .now = absence->to};
-    fact.absence = (struct fact_absence){absence->from, absence->to, absence->cause};
-    receiver_note(receiver, &fact);
-}
-
 void receiver_set_options(struct receiver *receiver, struct instant now, int64_t planned_limit_ns, bool conservative)
 {
     struct fact fact = {.type = FACT_SETTINGS, .now = now};
@@ -224,21 +220,9 @@ void receiver_set_options(struct receiver *receiver, struct instant now, int64_t
     receiver_note(receiver, &fact);
 }
 
-void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from)
-{
-    receiver->options = receiver->configured; /* a replay judges by the settings of its time */
-    for (uint32_t id = 1; id <= receiver->hosts.count; id++)
-        if (receiver->hosts.hosts[id])
-            numbers_store_all(&receiver->hosts.hosts[id]->numbers);
-    labels_begin(&receiver->labels, now, wall);
-    if (!instant_before(off_from, now))
-        return;
-    struct absence absence = {.from = off_from, .to = now, .cause = CAUSE_RECEIVER_OFF};
-    note_absence(receiver, &absence);
-}
-
 void receiver_judge(struct receiver *receiver, struct instant now)
 {
+    receiver_distrust(receiver, now);
     if (instant_before(now, deadlines_next(&receiver->deadlines)))
         return;
     /* Most entries that come up are early promises. Only a judgement that can change something is a fact. */
@@ -256,20 +240,12 @@ void receiver_judge(struct receiver *receiver, struct instant now)
     receiver_note(receiver, &fact);
 }
 
-void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to)
-{
-    struct absence absence = {.from = from, .to = to, .cause = CAUSE_RECEIVER_OVERLOADED};
-    note_absence(receiver, &absence);
-}
-
-void receiver_dropped(struct receiver *receiver, struct instant now)
-{
-    struct fact fact = {.type = FACT_DROPS, .now = now};
-    receiver_note(receiver, &fact);
-}
-
 struct instant receiver_due(const struct receiver *receiver)
 {
+    const struct absence *open = receiver_absence(receiver);
+    if (open && open->cause == CAUSE_RECEIVER_OVERLOADED) /* whether it goes on is looked at each second */
+        return instant_earlier(instant_add(receiver->observation.survey.at, NS_PER_S),
+                               deadlines_next(&receiver->deadlines));
     return deadlines_next(&receiver->deadlines);
 }
 
@@ -316,7 +292,8 @@ const struct line_list *receiver_lines(const struct receiver *receiver)
 bool receiver_has_output(const struct receiver *receiver)
 {
     const struct receiver_output *out = &receiver->output;
-    return out->facts_len > 0 || out->lines.count > 0 || out->created_count > 0 || out->absence_count > 0;
+    return out->facts_len > 0 || out->lines.count > 0 || out->created_count > 0 || out->absence_count > 0 ||
+           out->part_count > 0 || out->moved_count > 0;
 }
 
 void receiver_take(struct receiver *receiver, struct receiver_output *out)
@@ -332,6 +309,8 @@ void receiver_output_free(struct receiver_output *output)
     free(output->heard);
     free(output->created);
     free(output->absences);
+    free(output->parts);
+    free(output->moved);
     memset(output, 0, sizeof *output);
 }
 

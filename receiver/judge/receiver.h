@@ -39,6 +39,7 @@ struct receiver_options {
     X(REPEATED, "repeated", "datagrams whose counter was used before: dropped")              \
     X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged")              \
     X(PROVEN, "proven", "sessions proven")                                                   \
+    X(CLONED, "cloned", "heartbeats of another machine with the same key")                   \
     X(TOO_MANY, "too_many", "datagrams of a host that sends more than 50 a second: dropped") \
     X(NO_ROOM, "no_room", "heartbeats of a new host for which there was no memory: dropped")
 
@@ -60,6 +61,11 @@ struct receiver_answer {
     };
 };
 
+struct moved_window {
+    int64_t id;
+    struct window window;
+};
+
 struct heard_beat {
     uint32_t host;
     uint32_t number;
@@ -76,15 +82,19 @@ struct receiver_output {
     size_t heard_count, heard_capacity;
     uint32_t *created; /* ids of new hosts */
     size_t created_count, created_capacity;
-    struct absence *absences;
+    struct absence *absences; /* an open one comes again when it has ended */
     size_t absence_count, absence_capacity;
+    struct label_part *parts; /* of the labels */
+    size_t part_count, part_capacity;
+    struct moved_window *moved; /* maintenance to come: the wall clock was set, and it means wall time */
+    size_t moved_count, moved_capacity;
 };
 
 struct receiver *receiver_create(const struct receiver_options *options); /* NULL: out of memory */
 void receiver_destroy(struct receiver *receiver);
 
 /* --- loading what was stored, in this order, before anything else; each returns 0, or -1 (out of memory, or nonsense) --- */
-int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall);
+int receiver_load_label(struct receiver *receiver, const struct label_part *part);
 /* The latest RECEIVER_ABSENCES_LOADED of those whose fact is not replayed: what a fact tells is not to be known before it. */
 int receiver_load_absence(struct receiver *receiver, const struct absence *absence);
 int receiver_load_window(struct receiver *receiver, int64_t id, const char *pattern, struct window window);
@@ -98,8 +108,10 @@ int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len,
 void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines);
 
 /* --- running --- */
-/* Begins: the wall clock says `wall` at `now`. `off_from` is the last mark of the run before (INSTANT_NEVER: there was none). */
-void receiver_start(struct receiver *receiver, struct instant now, struct wall wall, struct instant off_from);
+/* Begins: the wall clock says `wall` at `now`. `off_from` is the last mark of the run before (INSTANT_NEVER: there was none).
+ * Returns what became of the labels; LABELS_FORWARD: the wall clock was set forward meanwhile. */
+enum labels_change receiver_start(struct receiver *receiver, struct instant now, struct wall wall,
+                                  struct instant off_from);
 
 /* Other settings from now on. */
 void receiver_set_options(struct receiver *receiver, struct instant now, int64_t planned_limit_ns, bool conservative);
@@ -112,10 +124,19 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
 
 /* Judges what is due; call after everything that had arrived by `now` was handed in. */
 void receiver_judge(struct receiver *receiver, struct instant now);
+
+/* --- the receiver distrusts itself first --- */
 /* The loop did not run in [from, to). To be told before what had arrived meanwhile is handed in: deadlines move first. */
 void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to);
 /* The kernel dropped datagrams of ours before `now`. Looks at every host: at most once a second, please. */
 void receiver_dropped(struct receiver *receiver, struct instant now);
+/* This machine has lost its last network interface, or has one again. */
+void receiver_isolated(struct receiver *receiver, struct instant now, bool isolated);
+/* A look at the wall clock, once a second. The labels may jump or slow down: LABELS_FORWARD and LABELS_CHANGED are worth a notice. */
+enum labels_change receiver_see_wall(struct receiver *receiver, struct instant now, struct wall wall);
+/* The absence that goes on, or NULL. */
+const struct absence *receiver_absence(const struct receiver *receiver);
+
 /* When receiver_judge is to be called next. */
 struct instant receiver_due(const struct receiver *receiver);
 

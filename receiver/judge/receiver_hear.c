@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* receiver_hear.c - what an opened datagram makes of the receiver: challenged, dropped, or accepted as a fact and acknowledged
  * (PROTOCOL.md section 4). Nothing is changed before the proof holds. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "receiver/judge/clone.h"
 #include "receiver/judge/receiver_internal.h"
 
 /* Takes on a host that has just proven itself. NULL: no room. */
@@ -95,10 +97,29 @@ static bool has_budget(struct receiver *receiver, struct host *host, struct inst
     return false;
 }
 
+/* Two machines with one key: which of them the record is about is decided in clone.c; the other one is only counted. */
+static void count_clone(struct receiver *receiver, struct host *host, struct instant now, const struct fact_beat *beat)
+{
+    if (!host->clone && !(host->clone = calloc(1, sizeof *host->clone))) {
+        receiver->failed = true;
+        return;
+    }
+    if (memcmp(host->clone->boot_id, beat->boot_id, sizeof host->clone->boot_id) != 0)
+        *host->clone = (struct clone){0};
+    memcpy(host->clone->boot_id, beat->boot_id, sizeof host->clone->boot_id);
+    host->clone->beats++;
+    host->clone->heard_at = now;
+    receiver->statistics[RECEIVER_CLONED]++;
+}
+
 static void accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
 {
     struct fact fact = {.type = FACT_BEAT, .now = now, .host = host->id};
     fill_beat(&fact.beat, host, now, beat);
+    if (clone_is_other(host, &fact.beat)) {
+        count_clone(receiver, host, now, &fact.beat);
+        return;
+    }
     if (verdict_is_known(host, &fact.beat)) {
         receiver->statistics[RECEIVER_KNOWN]++;
         return;
@@ -110,6 +131,8 @@ static void accept_beat(struct receiver *receiver, struct host *host, struct ins
         return;
     }
     out->heard = heard;
+    if (verdict_ran_on(host, &fact.beat))
+        receiver_look_for_lost(receiver, now, host);
     out->heard[out->heard_count++] = (struct heard_beat){host->id, beat->number, beat->agent_start};
     receiver_note(receiver, &fact);
     receiver->statistics[RECEIVER_BEATS]++;
@@ -136,6 +159,7 @@ struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct inst
     }
     if (!has_budget(receiver, host, now))
         return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
+    receiver_observe_heard(receiver, now);
     accept_beat(receiver, host, now, beat);
     struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
     uint32_t safe = beat->agent_start == host->agent_start ? numbers_safe(&host->numbers, beat->oldest_kept) : 0;
@@ -165,6 +189,7 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
     struct fact fact = {.type = FACT_BYE, .now = now, .host = host->id};
     if (!has_budget(receiver, host, now))
         return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
+    receiver_observe_heard(receiver, now);
     struct instant at = due_instant(now, bye->age_ms, expectation_interval_ns(&host->expectation));
     fact.bye = (struct fact_bye){at, bye->agent_start, bye->reason};
     receiver_note(receiver, &fact);

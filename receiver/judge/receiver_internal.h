@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* receiver_internal.h - what receiver.c (facts, judging, storing), receiver_hear.c (datagrams) and
- * receiver_load.c (what was stored) share. For these three only. */
+/* receiver_internal.h - what receiver.c (facts, judging, storing), receiver_hear.c (datagrams), receiver_observe.c (the receiver's
+ * own troubles) and receiver_load.c (what was stored) share. For these four only. */
 #ifndef RECEIVER_JUDGE_RECEIVER_INTERNAL_H
 #define RECEIVER_JUDGE_RECEIVER_INTERNAL_H
 
 #include "receiver/judge/deadlines.h"
 #include "receiver/judge/fact.h"
+#include "receiver/judge/observe.h"
 #include "receiver/judge/receiver.h"
 
 struct receiver {
@@ -22,6 +23,7 @@ struct receiver {
     uint64_t last_fact;
     struct instant last_fact_at; /* within the facts of the output: times are stored as differences */
     struct receiver_output output;
+    struct observation observation;
     uint64_t statistics[RECEIVER_STATISTIC_COUNT];
     bool failed;
 };
@@ -30,7 +32,7 @@ struct receiver {
 bool receiver_grow(void **array, size_t *capacity, size_t count, size_t size);
 /* Adds a host to the table. NULL: out of memory. */
 struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len);
-/* Remembers an absence, unless it is known. */
+/* Remembers an absence, unless it is known; one that has ended takes the place of itself while it was open. */
 void receiver_add_absence(struct receiver *receiver, const struct absence *absence);
 /* Sees to it that the host is looked at when it is due. */
 void receiver_promise(struct receiver *receiver, const struct host *host);
@@ -38,5 +40,12 @@ void receiver_promise(struct receiver *receiver, const struct host *host);
 void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t number);
 /* Writes a fact to the output and applies it. */
 void receiver_note(struct receiver *receiver, struct fact *fact);
+
+/* Somebody was heard: the receiver is not deaf. */
+void receiver_observe_heard(struct receiver *receiver, struct instant now);
+/* Before hosts are judged: if that would say more about the receiver, an absence begins; or the present one is over. */
+void receiver_distrust(struct receiver *receiver, struct instant now);
+/* A host that was judged down is about to prove that it ran on: notes it if most hosts were lost together with it. */
+void receiver_look_for_lost(struct receiver *receiver, struct instant now, const struct host *back);
 
 #endif

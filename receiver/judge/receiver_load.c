@@ -5,9 +5,14 @@
 
 #include "receiver/judge/receiver_internal.h"
 
-int receiver_load_label(struct receiver *receiver, struct instant from, struct wall wall)
+int receiver_load_label(struct receiver *receiver, const struct label_part *part)
 {
-    labels_begin(&receiver->labels, from, wall);
+    const struct labels *labels = &receiver->labels;
+    if (!instant_is_sane(part->from) || !instant_is_sane((struct instant){part->base.ns}) ||
+        !instant_is_sane((struct instant){part->offset_ns}) ||
+        (labels->count > 0 && instant_before(part->from, labels->parts[labels->count - 1].from)))
+        return -1;
+    labels_load(&receiver->labels, part);
     return 0;
 }
 

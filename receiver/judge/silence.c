@@ -156,13 +156,27 @@ static int64_t frozen_ns(const struct silence *s, const struct circumstances *c)
     return stood_ns < gap_ns ? stood_ns : gap_ns;
 }
 
+/* Down since it was missed; unknown if it ran on, and was one of many that were lost at once: then the network of the receiver was
+ * the likelier cause. */
+static void paint_missed(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
+{
+    bool ran_on = s->ended && !s->new_boot && !s->new_start;
+    if (ran_on && s->lost_with_many)
+        append(canvas, start_edge(s, c, STATE_UNKNOWN, CAUSE_RECEIVER_PATH));
+    else
+        append(canvas, start_edge(s, c, STATE_DOWN,
+                                  !s->ended      ? CAUSE_SILENT
+                                  : s->new_start ? CAUSE_AGENT_DIED
+                                                 : CAUSE_UNREACHABLE));
+}
+
 /* Down while it stood still, told at the end of the silence. Before that it ran on, and was missed if two expectations lie there. */
 static void paint_frozen(struct canvas *canvas, const struct silence *s, const struct circumstances *c,
                          int64_t length_ns)
 {
     struct instant froze = instant_add(s->beat_at, -length_ns);
     if (s->judged && instant_before(instant_add(s->expected, s->interval_ns), froze))
-        append(canvas, start_edge(s, c, STATE_DOWN, s->new_start ? CAUSE_AGENT_DIED : CAUSE_UNREACHABLE));
+        paint_missed(canvas, s, c);
     append(canvas, exactly(froze, STATE_DOWN, CAUSE_FROZEN));
 }
 
@@ -182,8 +196,7 @@ static void paint_base(struct canvas *canvas, const struct silence *s, const str
         if (s->late)
             paint_goodbye(canvas, s, c);
     } else if (s->judged) {
-        enum cause cause = !s->ended ? CAUSE_SILENT : s->new_start ? CAUSE_AGENT_DIED : CAUSE_UNREACHABLE;
-        append(canvas, start_edge(s, c, STATE_DOWN, cause));
+        paint_missed(canvas, s, c);
     }
     if (s->ended)
         append(canvas, exactly(end_edge(s, c), STATE_UP, CAUSE_NONE));
@@ -238,6 +251,9 @@ static void paint_over(struct canvas *canvas, struct instant from, struct instan
  * stall only delays: datagrams wait in the socket meanwhile. */
 static bool absence_counts(const struct absence *a, const struct silence *s, const struct circumstances *c)
 {
+    if (a->cause == CAUSE_CLOCK_STEP) /* those seconds were lived through by nobody */
+        return !instant_before(a->from, s->last) && instant_before(a->from, c->now) &&
+               (!s->ended || instant_before(a->from, s->beat_at));
     if (a->cause == CAUSE_RECEIVER_OVERLOADED && instant_since(a->to, a->from) <= s->interval_ns / 4)
         return false;
     return instant_before(a->from, c->now) && instant_before(s->last, a->to) && instant_before(s->expected, a->to) &&
@@ -247,7 +263,8 @@ static bool absence_counts(const struct absence *a, const struct silence *s, con
 /* Until something is decided (a verdict, a goodbye, the return) a silence is only late, and an absence in it not yet told. */
 static bool is_decided(const struct silence *s)
 {
-    return s->ended || s->judged || s->goodbye == GOODBYE_SHUTDOWN || (s->goodbye == GOODBYE_STOPPED && s->late);
+    return s->ended || s->judged || s->unobserved || s->goodbye == GOODBYE_SHUTDOWN ||
+           (s->goodbye == GOODBYE_STOPPED && s->late);
 }
 
 size_t silence_spans(const struct silence *silence, const struct circumstances *circumstances,
@@ -258,9 +275,10 @@ size_t silence_spans(const struct silence *silence, const struct circumstances *
     for (size_t i = 0; i < circumstances->window_count; i++)
         paint_over(&canvas, circumstances->windows[i].from, circumstances->windows[i].to, STATE_ADMIN,
                    CAUSE_MAINTENANCE, yields_if_silent);
-    for (size_t i = 0; i < circumstances->absence_count && is_decided(silence); i++) {
+    for (size_t i = 0; i < circumstances->absence_count; i++) {
         const struct absence *a = &circumstances->absences[i];
-        if (!absence_counts(a, silence, circumstances))
+        bool tells = is_decided(silence) || a->cause == CAUSE_CLOCK_STEP;
+        if (!tells || !absence_counts(a, silence, circumstances))
             continue;
         struct instant from = instant_later(a->from, silence->last);
         struct instant to = silence->ended ? instant_earlier(a->to, silence->beat_at) : a->to;

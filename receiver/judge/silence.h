@@ -42,6 +42,8 @@ struct silence {
     struct instant expected; /* expectation 1 as the detector has it */
     bool late;               /* expectation 1 has lapsed */
     bool judged;             /* expectation 2 has lapsed, and nobody had said goodbye */
+    bool unobserved;         /* it lapsed while the receiver could not observe: no verdict, but that time is told */
+    bool lost_with_many;     /* most hosts fell silent together with it */
     enum goodbye goodbye;
     struct instant goodbye_at; /* due instant of the bye; `last` for a bye that never arrived */
     bool goodbye_reported;     /* it never arrived: the next start told of it, so its instant is not known */

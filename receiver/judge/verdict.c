@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "receiver/judge/clone.h"
 #include "receiver/judge/telling.h"
 
 enum {
@@ -24,8 +25,10 @@ static bool begin_silence(struct host *host, const struct verdict_context *c)
         return false;
     }
     const struct expectation *e = &host->expectation;
-    record->facts = (struct silence){
-        .last = e->last, .interval_ns = expectation_interval_ns(e), .expected = expectation_lapse(e, 1)};
+    record->facts = (struct silence){.last = e->last,
+                                     .interval_ns = expectation_interval_ns(e),
+                                     .expected = expectation_lapse(e, 1),
+                                     .lost_with_many = host->lost_last.ns == e->last.ns};
     record->next_span = INSTANT_NEVER;
     record->run_ms = host->run_ms;
     host->silence = record;
@@ -33,23 +36,29 @@ static bool begin_silence(struct host *host, const struct verdict_context *c)
     return true;
 }
 
-/* A silence that goes on. */
-static struct silence *open_silence(const struct host *host)
+/* Whether the receiver cannot observe just now, and knows it. */
+static bool is_unobservable(const struct verdict_context *c)
 {
-    return host->silence && !host->silence->facts.ended ? &host->silence->facts : NULL;
+    const struct absence *a = c->absence_count ? &c->absences[c->absence_count - 1] : NULL;
+    return a && (a->cause == CAUSE_RECEIVER_ISOLATED || a->cause == CAUSE_RECEIVER_OVERLOADED) &&
+           !instant_before(c->now, a->from) && instant_before(c->now, a->to);
 }
 
 /* Whatever lapses before `t`, lapses: a datagram can come in before its host was judged. */
 static void lapse_until(struct host *host, struct instant t, const struct verdict_context *c)
 {
-    if (instant_before(t, host->deadline[0]) && !open_silence(host))
+    if (instant_before(t, host->deadline[0]) && !host_open_silence(host))
         return;
-    if (!open_silence(host) && !begin_silence(host, c))
+    if (!host_open_silence(host) && !begin_silence(host, c))
         return;
     struct silence *s = &host->silence->facts;
     if (!s->late && !instant_before(t, host->deadline[0]))
         s->late = true;
-    if (!s->judged && s->goodbye == GOODBYE_NONE && !instant_before(t, host->deadline[1]))
+    if (s->judged || s->goodbye != GOODBYE_NONE || instant_before(t, host->deadline[1]))
+        return;
+    if (is_unobservable(c))
+        s->unobserved = host->waiting = true;
+    else
         s->judged = true;
 }
 
@@ -67,7 +76,7 @@ static void set_deadlines(struct host *host)
     host->deadline[0] = expectation_lapse(&host->expectation, 1);
     host->deadline[1] = expectation_lapse(&host->expectation, 2);
     host->moves = 0;
-    host->restarted = false;
+    host->restarted = host->waiting = false;
 }
 
 /* How much longer the silence was than the kernel's own clock ran meanwhile. A clock that went back did not stand still: the
@@ -118,8 +127,21 @@ static void settle_further(struct host *host, const struct fact_beat *beat, cons
         s->frozen_ns = frozen_ns < s->frozen_ns ? frozen_ns : s->frozen_ns;
         telling_update(host, c);
     }
-    if (++host->silence->beats_since >= SETTLE_BEATS)
+    if (++host->silence->beats_since >= SETTLE_BEATS && !host->displaced)
         host_end_silence(host);
+}
+
+/* Seconds that the wall clock left out after the last beat: nobody lived through them. They are told as part of a silence that lasts
+ * until the next beat. */
+static void tell_clock_step(struct host *host, const struct verdict_context *c)
+{
+    for (size_t i = c->absence_count; i > 0 && instant_before(host->expectation.last, c->absences[i - 1].to); i--) {
+        if (c->absences[i - 1].cause != CAUSE_CLOCK_STEP || !instant_before(c->absences[i - 1].from, c->now))
+            continue;
+        if (host_open_silence(host) || begin_silence(host, c))
+            telling_update(host, c);
+        return;
+    }
 }
 
 /* ---- steps ---- */
@@ -133,9 +155,25 @@ static bool begins_anew(const struct host *host, const struct fact_beat *beat)
     return !beat->kept && beat->session != host->expectation.session && beat->number <= host->numbers.newest;
 }
 
+bool verdict_ran_on(const struct host *host, const struct fact_beat *beat)
+{
+    const struct silence *s = host_open_silence(host);
+    bool same_run = beat->same_run || (beat->agent_start == host->agent_start &&
+                                       memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0);
+    return s && s->judged && s->goodbye == GOODBYE_NONE && !beat->kept && same_run;
+}
+
+bool verdict_is_pending(const struct host *host, struct instant now)
+{
+    const struct silence *s = host_open_silence(host);
+    return host->heard && !host->waiting && !instant_before(now, host->deadline[1]) &&
+           !(s && (s->judged || s->goodbye != GOODBYE_NONE));
+}
+
 bool verdict_is_known(const struct host *host, const struct fact_beat *beat)
 {
-    return !begins_anew(host, beat) && numbers_is_known(&host->numbers, beat->number);
+    return !clone_is_displaced(host, beat) && !begins_anew(host, beat) &&
+           numbers_is_known(&host->numbers, beat->number);
 }
 
 /* What the encoding leaves out. */
@@ -160,6 +198,10 @@ static void average(struct host *host, const struct fact_beat *beat, bool new_bo
 void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdict_context *c)
 {
     complete(beat, host);
+    if (clone_is_displaced(host, beat))
+        clone_reinstate(host);
+    else
+        clone_expire(host, beat->at);
     if (!beat->kept && begins_anew(host, beat))
         numbers_init(&host->numbers);
     (void)numbers_hear(&host->numbers, beat->number);
@@ -170,11 +212,13 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     bool new_boot = !first && memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) != 0;
     bool new_start = !first && !new_boot && beat->agent_start != host->agent_start;
     bool was_judged = false;
+    if (new_boot && !clone_displace(host, beat))
+        *c->failed = true;
     if (!first) {
         lapse_until(host, beat->at, c);
-        if (!open_silence(host) && (new_boot || new_start || was_unobserved(host, beat->at, c)))
+        if (!host_open_silence(host) && (new_boot || new_start || was_unobserved(host, beat->at, c)))
             begin_silence(host, c);
-        if (open_silence(host)) {
+        if (host_open_silence(host)) {
             was_judged = host->silence->facts.judged;
             end_silence(host, beat, new_boot, new_start, c);
         } else if (host->silence) {
@@ -192,6 +236,7 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     host->heard_at = c->now;
     if (first)
         telling_first(host, beat->at, c);
+    tell_clock_step(host, c);
     average(host, beat, new_boot, c);
 }
 
@@ -201,7 +246,7 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
         return; /* of a run that is over */
     struct instant at = instant_later(bye->at, host->expectation.last);
     lapse_until(host, at, c);
-    struct silence *s = open_silence(host);
+    struct silence *s = host_open_silence(host);
     if (s && s->goodbye != GOODBYE_NONE)
         return;           /* repeated */
     if (s && s->judged) { /* it was there all the time: the silence ends here, and another begins */
@@ -237,7 +282,7 @@ void verdict_judge(struct host *host, const struct verdict_context *c)
     if (!host->heard || instant_before(c->now, verdict_due(host)))
         return;
     lapse_until(host, c->now, c);
-    if (open_silence(host))
+    if (host_open_silence(host))
         telling_update(host, c);
 }
 
@@ -251,13 +296,24 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
 {
     if (!host->heard)
         return;
+    if (absence->cause == CAUSE_CLOCK_STEP) {
+        tell_clock_step(host, c);
+        return;
+    }
+    if (!instant_before(absence->to,
+                        INSTANT_NEVER)) { /* it goes on; whoever is silent at its end gets a fresh chance then */
+        if (host->silence)
+            telling_update(host, c);
+        return;
+    }
     int64_t length_ns = instant_since(absence->to, absence->from);
     bool restart = absence->cause == CAUSE_RECEIVER_OFF;
     bool touched = restart || !instant_before(absence->to, host->deadline[0]);
-    struct silence *s = open_silence(host);
+    struct silence *s = host_open_silence(host);
     bool decided = s && (s->judged || (s->goodbye != GOODBYE_NONE && s->late));
     if (touched && !decided) {
-        bool long_one = restart || length_ns > expectation_interval_ns(&host->expectation) / 4;
+        bool long_one = restart || host->waiting || absence->cause == CAUSE_RECEIVER_ISOLATED ||
+                        length_ns > expectation_interval_ns(&host->expectation) / 4;
         if (long_one && !host->restarted) { /* once in a silence: a fresh chance to be heard */
             int64_t grace_ns = expectation_grace_ns(&host->expectation);
             int64_t interval_ns = expectation_interval_ns(&host->expectation);
@@ -270,13 +326,28 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
             host->deadline[1] = moved(host->deadline[1], length_ns);
         }
     }
+    host->waiting = false;
     if (host->silence)
         telling_update(host, c);
 }
 
+void verdict_lost(struct host *host, struct instant from, struct instant to, const struct verdict_context *c)
+{
+    if (!host->heard)
+        return;
+    struct instant last = host->expectation.last;
+    if (!instant_before(last, from) && !instant_before(to, last))
+        host->lost_last = last;
+    struct silence *s = host->silence ? &host->silence->facts : NULL;
+    if (!s || s->lost_with_many || instant_before(s->last, from) || instant_before(to, s->last))
+        return;
+    s->lost_with_many = true;
+    telling_update(host, c);
+}
+
 void verdict_refresh(struct host *host, const struct verdict_context *c)
 {
-    if (open_silence(host))
+    if (host_open_silence(host))
         telling_update(host, c);
 }
 
@@ -284,13 +355,13 @@ struct instant verdict_due(const struct host *host)
 {
     if (!host->heard)
         return INSTANT_NEVER;
-    const struct silence *s = open_silence(host);
+    const struct silence *s = host_open_silence(host);
     if (!s)
         return host->deadline[0];
     struct instant due = host->silence->next_span;
     if (!s->late)
         due = instant_earlier(due, host->deadline[0]);
-    if (!s->judged && s->goodbye == GOODBYE_NONE)
+    if (!s->judged && s->goodbye == GOODBYE_NONE && !host->waiting)
         due = instant_earlier(due, host->deadline[1]);
     return due;
 }
@@ -302,7 +373,7 @@ int64_t verdict_settled_to(struct host *host, const struct verdict_context *c)
     struct instant to = host->expectation.last;
     if (host->silence) {
         to = host->silence->facts.last;
-        if (open_silence(host) && host->state != STATE_UP) {
+        if (host_open_silence(host) && host->state != STATE_UP) {
             int64_t wait_ns = 3 * expectation_interval_ns(&host->expectation);
             to = instant_later(to, instant_add(c->now, -(wait_ns > SETTLE_MIN_NS ? wait_ns : SETTLE_MIN_NS)));
         }

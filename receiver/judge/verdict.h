@@ -48,6 +48,10 @@ struct verdict_context {
     bool *failed;            /* out: set when out of memory; a line is missing then */
 };
 
+/* Whether a beat ends a silence that was judged down, and shows that host and agent ran on. */
+bool verdict_ran_on(const struct host *host, const struct fact_beat *beat);
+/* Whether judging the host now would be a verdict. */
+bool verdict_is_pending(const struct host *host, struct instant now);
 /* Whether a beat was heard before: then it is no fact. */
 bool verdict_is_known(const struct host *host, const struct fact_beat *beat);
 /* Takes an accepted beat that is not known. */
@@ -55,8 +59,10 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
 void verdict_bye(struct host *host, const struct fact_bye *bye, const struct verdict_context *context);
 /* Judges what is due by now. */
 void verdict_judge(struct host *host, const struct verdict_context *context);
-/* Takes note of an absence that has just ended (it is already in the context). */
+/* Takes note of an absence that has just ended, or begun without an end (it is already in the context). */
 void verdict_absence(struct host *host, const struct absence *absence, const struct verdict_context *context);
+/* Most hosts fell silent at once: their last beats lie in [from, to]. */
+void verdict_lost(struct host *host, struct instant from, struct instant to, const struct verdict_context *context);
 /* The kernel dropped datagrams, which may have been this host's: it gets a margin more, twice in one silence at most. */
 void verdict_drops(struct host *host);
 /* Something outside the host has changed (a maintenance window). */

@@ -28,11 +28,28 @@ int judging_clock_read_boot_id(uint8_t out[BOOT_ID_LEN], struct error *error)
     return 0;
 }
 
+#define DAY_NS (86400 * NS_PER_S)
+
+int judging_clock_check(const struct journal_start *start, struct wall wall, struct error *error)
+{
+    if (!start->has_run || wall.ns < LABELS_EARLIEST_NS || start->alive_wall.ns - wall.ns <= DAY_NS)
+        return 0;
+    char mark[64];
+    time_t second = (time_t)wall_seconds(start->alive_wall);
+    struct tm tm;
+    (void)strftime(mark, sizeof mark, "%F %T %Z", localtime_r(&second, &tm));
+    return error_set(
+        error,
+        "the record goes to %s, more than a day ahead of this machine's clock; set the clock, or, if it was the "
+        "clock that had run ahead, take back what lies after now: twobeat cut --to now",
+        mark);
+}
+
 struct instant judging_clock_continue(const struct journal_start *start, const uint8_t boot_id[BOOT_ID_LEN],
                                       int64_t boottime_ns, struct wall wall)
 {
     if (!start->has_run)
-        return (struct instant){wall.ns};
+        return instant_later((struct instant){wall.ns}, (struct instant){LABELS_EARLIEST_NS});
     int64_t off_ns = wall.ns - start->alive_wall.ns;
     if (memcmp(start->boot_id, boot_id, BOOT_ID_LEN) == 0)
         off_ns = start->started_ns + (boottime_ns - start->boottime_ns) - start->alive.ns;

@@ -26,7 +26,10 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [END_WINDOW] = "UPDATE maintenance SET ends = CASE WHEN ?3 <= starts_ns THEN starts ELSE ?2 END, ends_ns = ?3 "
                    "WHERE id = ?1",
     [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) "
-                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+                    "ON CONFLICT (started_ns) DO UPDATE SET ended = excluded.ended, ended_ns = excluded.ended_ns",
+    [PUT_LABEL] = "INSERT INTO labels (from_ns, offset_ns, base_ns, slow) VALUES (?1, ?2, ?3, ?4)",
+    [MOVE_WINDOW] = "UPDATE maintenance SET starts_ns = ?2, ends_ns = ?3 WHERE id = ?1",
     [PUT_MARK] = "UPDATE runs SET alive = ?1, alive_ns = ?2, clean = ?3 WHERE id = ?4",
     /* An entry goes when the one after it begins with a fact that is in every checkpoint, or right behind them. */
     [TRIM] = "DELETE FROM journal WHERE position < (SELECT max(position) FROM journal WHERE position <= ?1 + 1)",
@@ -232,12 +235,40 @@ static int put_absences(struct journal *journal, const struct journal_batch *bat
         const struct absence *absence = &batch->output.absences[i];
         sqlite3_stmt *stmt = journal->statements[PUT_ABSENCE];
         sqlite3_bind_int64(stmt, 1, labels_second(batch->labels, absence->from));
-        sqlite3_bind_int64(stmt, 2, labels_second(batch->labels, absence->to));
         sqlite3_bind_int64(stmt, 3, absence->from.ns);
-        sqlite3_bind_int64(stmt, 4, absence->to.ns);
+        if (instant_before(absence->to, INSTANT_NEVER)) {
+            sqlite3_bind_int64(stmt, 2, labels_second(batch->labels, absence->to));
+            sqlite3_bind_int64(stmt, 4, absence->to.ns);
+        }
         sqlite3_bind_text(stmt, 5, cause_token(absence->cause), -1, SQLITE_STATIC);
         sqlite3_bind_int64(stmt, 6, (int64_t)absence->fact);
         if (step(journal, PUT_ABSENCE, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* What a step of the wall clock changed. */
+static int put_clock(struct journal *journal, const struct receiver_output *output, struct error *error)
+{
+    for (size_t i = 0; i < output->part_count; i++) {
+        const struct label_part *part = &output->parts[i];
+        sqlite3_stmt *stmt = journal->statements[PUT_LABEL];
+        sqlite3_bind_int64(stmt, 1, part->from.ns);
+        sqlite3_bind_int64(stmt, 2, part->offset_ns);
+        sqlite3_bind_int64(stmt, 3, part->base.ns);
+        sqlite3_bind_int(stmt, 4, part->slow);
+        if (step(journal, PUT_LABEL, error) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < output->moved_count; i++) {
+        const struct moved_window *moved = &output->moved[i];
+        sqlite3_stmt *stmt = journal->statements[MOVE_WINDOW];
+        sqlite3_bind_int64(stmt, 1, moved->id);
+        sqlite3_bind_int64(stmt, 2, moved->window.from.ns);
+        if (instant_before(moved->window.to, INSTANT_NEVER))
+            sqlite3_bind_int64(stmt, 3, moved->window.to.ns);
+        if (step(journal, MOVE_WINDOW, error) != 0)
             return -1;
     }
     return 0;
@@ -272,7 +303,7 @@ static int put_batch(struct journal *journal, const struct journal_batch *batch,
 {
     if (put_hosts(journal, batch, error) != 0 || put_lines(journal, &batch->output.lines, error) != 0 ||
         put_windows(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
-        put_facts(journal, &batch->output, error) != 0)
+        put_clock(journal, &batch->output, error) != 0 || put_facts(journal, &batch->output, error) != 0)
         return -1;
     return put_mark(journal, batch, error);
 }
@@ -301,17 +332,16 @@ int journal_begin_run(struct journal *journal, const struct journal_start *start
     struct wall mark_label = start->has_run ? start->alive_wall : label;
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(journal->db,
-                           "INSERT INTO runs (boot_id, started, started_ns, boottime_ns, alive, alive_ns, offset_ns) "
-                           "VALUES (?1, ?2, ?3, ?4, ?6, ?7, ?5)",
+                           "INSERT INTO runs (boot_id, started, started_ns, boottime_ns, alive, alive_ns) "
+                           "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                            -1, &stmt, NULL) != SQLITE_OK)
         return journal_fail(journal, "use", error);
     sqlite3_bind_blob(stmt, 1, boot_id, BOOT_ID_LEN, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 2, wall_seconds(label));
     sqlite3_bind_int64(stmt, 3, now.ns);
     sqlite3_bind_int64(stmt, 4, boottime_ns);
-    sqlite3_bind_int64(stmt, 5, label.ns - now.ns);
-    sqlite3_bind_int64(stmt, 6, wall_seconds(mark_label));
-    sqlite3_bind_int64(stmt, 7, mark.ns);
+    sqlite3_bind_int64(stmt, 5, wall_seconds(mark_label));
+    sqlite3_bind_int64(stmt, 6, mark.ns);
     int rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
     if (rc != SQLITE_DONE)

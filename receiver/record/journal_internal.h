@@ -15,6 +15,8 @@ enum statement {
     PUT_WINDOW,
     END_WINDOW,
     PUT_ABSENCE,
+    PUT_LABEL,
+    MOVE_WINDOW,
     PUT_MARK,
     TRIM,
     STATEMENT_COUNT

@@ -42,10 +42,18 @@ static int read_run(sqlite3_stmt *stmt, void *context)
     start->started_ns = sqlite3_column_int64(stmt, 3);
     start->boottime_ns = sqlite3_column_int64(stmt, 4);
     start->alive.ns = sqlite3_column_int64(stmt, 5);
-    int64_t offset_ns = sqlite3_column_int64(stmt, 6);
-    start->alive_wall.ns = start->alive.ns + offset_ns;
-    return receiver_load_label(loading->receiver, (struct instant){start->started_ns},
-                               (struct wall){start->started_ns + offset_ns});
+    start->alive_wall = labels_of(receiver_labels(loading->receiver), start->alive);
+    return 0;
+}
+
+static int read_label(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    struct label_part part = {.from = {sqlite3_column_int64(stmt, 1)},
+                              .offset_ns = sqlite3_column_int64(stmt, 2),
+                              .base = {sqlite3_column_int64(stmt, 3)},
+                              .slow = sqlite3_column_int(stmt, 4) != 0};
+    return receiver_load_label(loading->receiver, &part);
 }
 
 static int read_absence(sqlite3_stmt *stmt, void *context)
@@ -54,8 +62,9 @@ static int read_absence(sqlite3_stmt *stmt, void *context)
     int cause = cause_find((const char *)sqlite3_column_text(stmt, 3));
     if (cause < 0)
         return -1;
-    struct absence absence = {
-        .from = {sqlite3_column_int64(stmt, 1)}, .to = {sqlite3_column_int64(stmt, 2)}, .cause = (enum cause)cause};
+    struct absence absence = {.from = {sqlite3_column_int64(stmt, 1)}, .to = INSTANT_NEVER, .cause = (enum cause)cause};
+    if (sqlite3_column_type(stmt, 2) != SQLITE_NULL)
+        absence.to.ns = sqlite3_column_int64(stmt, 2);
     return receiver_load_absence(loading->receiver, &absence);
 }
 
@@ -104,9 +113,10 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         const char *sql;
         row_reader *read;
     } steps[] = {
-        {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns, offset_ns FROM "
-         "(SELECT * FROM runs ORDER BY id DESC LIMIT 256) ORDER BY id", /* LABELS_MAX */
-         read_run},
+        {"SELECT id, from_ns, offset_ns, base_ns, slow FROM "
+         "(SELECT * FROM labels ORDER BY id DESC LIMIT 256) ORDER BY id", /* LABELS_MAX */
+         read_label},
+        {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns FROM runs ORDER BY id DESC LIMIT 1", read_run},
         /* Of those that the journal tells, the core learns in their turn; the limit is RECEIVER_ABSENCES_LOADED. */
         {"SELECT id, started_ns, ended_ns, cause FROM (SELECT * FROM absences "
          "WHERE position < ifnull((SELECT min(position) FROM journal), position + 1) "

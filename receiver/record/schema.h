@@ -6,7 +6,7 @@
 #ifndef RECEIVER_RECORD_SCHEMA_H
 #define RECEIVER_RECORD_SCHEMA_H
 
-#define SCHEMA_VERSION 1 /* PRAGMA user_version */
+#define SCHEMA_VERSION 2 /* PRAGMA user_version */
 
 /* clang-format off */
 #define SCHEMA_SQL                                                                                                     \
@@ -43,23 +43,28 @@
     "  boot_id BLOB NOT NULL,"                                                                                         \
     "  started INTEGER NOT NULL,"                                                                                      \
     "  started_ns INTEGER NOT NULL,"                                                                                   \
-    "  offset_ns INTEGER NOT NULL,"       /* label of an instant of this run = instant + this */                       \
     "  boottime_ns INTEGER NOT NULL,"     /* CLOCK_BOOTTIME at the start */                                            \
     "  alive INTEGER NOT NULL,"           /* last mark: it ran until here at least */                                  \
     "  alive_ns INTEGER NOT NULL,"                                                                                     \
     "  clean INTEGER NOT NULL DEFAULT 0);" /* 1: it said goodbye */                                                    \
+    "CREATE TABLE labels ("               /* what wall time instants are told under, from `from_ns` on: */             \
+    "  id INTEGER PRIMARY KEY,"                                                                                        \
+    "  from_ns INTEGER NOT NULL,"                                                                                      \
+    "  offset_ns INTEGER NOT NULL,"       /* the instant + this ... */                                                 \
+    "  base_ns INTEGER NOT NULL,"         /* ... but not before this, */                                               \
+    "  slow INTEGER NOT NULL);"           /* 1: which moves on at 99 % */                                              \
     "CREATE TABLE absences ("             /* when this receiver could not observe */                                   \
     "  id INTEGER PRIMARY KEY,"                                                                                        \
     "  started INTEGER NOT NULL,"                                                                                      \
-    "  ended INTEGER NOT NULL,"                                                                                        \
-    "  started_ns INTEGER NOT NULL,"                                                                                   \
-    "  ended_ns INTEGER NOT NULL,"                                                                                     \
+    "  ended INTEGER,"                    /* NULL: it goes on */                                                       \
+    "  started_ns INTEGER NOT NULL UNIQUE,"                                                                            \
+    "  ended_ns INTEGER,"                                                                                              \
     "  position INTEGER NOT NULL,"        /* number of its fact in the journal */                                      \
     "  cause TEXT NOT NULL);"                                                                                          \
     "CREATE TABLE journal ("              /* accepted heartbeats and the like since the checkpoints */                 \
     "  position INTEGER PRIMARY KEY,"     /* number of the first fact in it */                                         \
     "  facts BLOB NOT NULL);"                                                                                          \
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
 /* clang-format on */
 
 #endif

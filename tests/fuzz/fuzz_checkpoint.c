@@ -33,10 +33,11 @@ static void use(struct receiver *receiver)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct receiver_options options = {.planned_limit_ns = 1800 * NS_PER_S, .host_count_max = 3};
+    static const struct label_part part = {.offset_ns = 1600000000 * NS_PER_S, .base = {1600000000 * NS_PER_S}};
     struct receiver *receiver = receiver_create(&options), *again = receiver_create(&options);
     if (!receiver || !again)
         abort();
-    (void)receiver_load_label(receiver, (struct instant){0}, (struct wall){1600000000 * NS_PER_S});
+    (void)receiver_load_label(receiver, &part);
     if (receiver_load_host(receiver, 1, "one", data, size, 5) == 0) {
         size_t len;
         uint8_t *bytes = shelf_bytes(receiver_hosts(receiver)->hosts[1], &len);

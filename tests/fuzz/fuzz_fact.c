@@ -10,10 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct receiver_options options = {.planned_limit_ns = 1800 * NS_PER_S, .host_count_max = 3};
+    static const struct label_part part = {.offset_ns = 1600000000 * NS_PER_S, .base = {1600000000 * NS_PER_S}};
     struct receiver *receiver = receiver_create(&options);
     if (!receiver)
         abort();
-    if (receiver_load_label(receiver, (struct instant){0}, (struct wall){1600000000 * NS_PER_S}) != 0 ||
+    if (receiver_load_label(receiver, &part) != 0 ||
         receiver_load_window(receiver, 1, "o*", (struct window){{1000 * NS_PER_S}, {2000 * NS_PER_S}}) != 0 ||
         receiver_load_host(receiver, 1, "one", NULL, 0, 0) != 0 ||
         receiver_load_host(receiver, 2, "two", NULL, 0, 3) != 0)

@@ -195,7 +195,7 @@ static void stall(struct scene *scene, uint8_t parameter)
 static void restart(struct scene *scene, uint8_t parameter)
 {
     bool stored = parameter & 0x10;
-    if (scene->shelf.run_count == SHELF_RUNS_MAX)
+    if (scene->shelf.part_count == SHELF_PARTS_MAX)
         return; /* labels of runs before those are not kept */
     if (stored)
         store(scene);

@@ -203,9 +203,11 @@ class Record:
                            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                            (1000 * index + number, index, number, at, state, cause, earliest, latest, latest, restates))
         offset_ns = self.alive * 10**9 - self.alive_ns
-        db.execute("INSERT INTO runs (boot_id, started, started_ns, offset_ns, boottime_ns, alive, alive_ns, clean)"
-                   " VALUES (x'00', ?, ?, ?, 1, ?, ?, 1)",
-                   (self.started, self.started * 10**9 - offset_ns, offset_ns, self.alive, self.alive_ns))
+        db.execute("INSERT INTO runs (boot_id, started, started_ns, boottime_ns, alive, alive_ns, clean)"
+                   " VALUES (x'00', ?, ?, 1, ?, ?, 1)",
+                   (self.started, self.started * 10**9 - offset_ns, self.alive, self.alive_ns))
+        db.execute("INSERT INTO labels (from_ns, offset_ns, base_ns, slow) VALUES (?, ?, ?, 0)",
+                   (self.started * 10**9 - offset_ns, offset_ns, self.started * 10**9))
         db.commit()
         if crash:
             os._exit(0)

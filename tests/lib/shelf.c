@@ -19,13 +19,8 @@ static void *append(void *array, size_t count, size_t size)
 
 void shelf_start(struct shelf *shelf, struct receiver *receiver, struct instant now, struct wall wall)
 {
-    receiver_start(receiver, now, wall, shelf->run_count ? shelf->alive : INSTANT_NEVER);
-    if (shelf->run_count == SHELF_RUNS_MAX) {
-        memmove(&shelf->runs[0], &shelf->runs[1], (SHELF_RUNS_MAX - 1) * sizeof shelf->runs[0]);
-        shelf->run_count--;
-    }
-    shelf->runs[shelf->run_count].from = now;
-    shelf->runs[shelf->run_count++].wall = labels_of(receiver_labels(receiver), now);
+    (void)receiver_start(receiver, now, wall, shelf->has_run ? shelf->alive : INSTANT_NEVER);
+    shelf->has_run = true;
     shelf->alive = now;
 }
 
@@ -57,6 +52,18 @@ static void take_line(struct shelf *shelf, const struct transition *line)
     shelf->lines[shelf->line_count++] = *line;
 }
 
+/* One that was open comes again when it has ended. */
+static void take_absence(struct shelf *shelf, const struct absence *absence)
+{
+    for (size_t i = 0; i < shelf->absence_count; i++)
+        if (shelf->absences[i].from.ns == absence->from.ns) {
+            shelf->absences[i].to = absence->to;
+            return;
+        }
+    shelf->absences = append(shelf->absences, shelf->absence_count, sizeof *shelf->absences);
+    shelf->absences[shelf->absence_count++] = *absence;
+}
+
 void shelf_store(struct shelf *shelf, struct receiver *receiver, struct instant now)
 {
     struct receiver_output out;
@@ -68,10 +75,17 @@ void shelf_store(struct shelf *shelf, struct receiver *receiver, struct instant 
     }
     for (size_t i = 0; i < out.lines.count; i++)
         take_line(shelf, &out.lines.lines[i]);
-    for (size_t i = 0; i < out.absence_count; i++) {
-        shelf->absences = append(shelf->absences, shelf->absence_count, sizeof *shelf->absences);
-        shelf->absences[shelf->absence_count++] = out.absences[i];
+    for (size_t i = 0; i < out.absence_count; i++)
+        take_absence(shelf, &out.absences[i]);
+    for (size_t i = 0; i < out.part_count; i++) {
+        if (shelf->part_count == SHELF_PARTS_MAX)
+            memmove(&shelf->parts[0], &shelf->parts[1], --shelf->part_count * sizeof shelf->parts[0]);
+        shelf->parts[shelf->part_count++] = out.parts[i];
     }
+    for (size_t i = 0; i < out.moved_count; i++)
+        for (size_t k = 0; k < shelf->window_count; k++)
+            if (shelf->windows[k].id == out.moved[i].id)
+                shelf->windows[k].window = out.moved[i].window;
     if (out.facts_len > 0) {
         shelf->entries = append(shelf->entries, shelf->entry_count, sizeof *shelf->entries);
         shelf->entries[shelf->entry_count++] = (struct shelf_entry){out.first_fact, out.facts, out.facts_len};
@@ -148,8 +162,8 @@ void shelf_trim(struct shelf *shelf)
 
 static int load_record(const struct shelf *shelf, struct receiver *receiver)
 {
-    for (size_t i = 0; i < shelf->run_count; i++)
-        if (receiver_load_label(receiver, shelf->runs[i].from, shelf->runs[i].wall) != 0)
+    for (size_t i = 0; i < shelf->part_count; i++)
+        if (receiver_load_label(receiver, &shelf->parts[i]) != 0)
             return -1;
     size_t count = shelf->absence_count;
     while (count > 0 && shelf->entry_count > 0 && shelf->absences[count - 1].fact >= shelf->entries[0].first)

@@ -8,7 +8,7 @@
 
 #include "receiver/judge/receiver.h"
 
-#define SHELF_RUNS_MAX LABELS_MAX
+#define SHELF_PARTS_MAX LABELS_MAX
 
 struct shelf_entry {
     uint64_t first;
@@ -42,11 +42,9 @@ struct shelf {
     size_t absence_count;
     struct shelf_window *windows;
     size_t window_count;
-    struct {
-        struct instant from;
-        struct wall wall;
-    } runs[SHELF_RUNS_MAX];
-    size_t run_count;
+    struct label_part parts[SHELF_PARTS_MAX]; /* the latest */
+    size_t part_count;
+    bool has_run;
     struct instant alive; /* the mark */
     const char *fault;    /* what is wrong with the log; NULL: nothing */
 };

@@ -181,6 +181,31 @@ static void trim(struct sim_store *store)
     memmove(store->entries, store->entries + drop, store->entry_count * sizeof *store->entries);
 }
 
+static void store_labels(struct sim_store *store, const struct receiver_output *out)
+{
+    for (size_t i = 0; i < out->part_count; i++) {
+        if (store->part_count == LABELS_MAX)
+            memmove(&store->parts[0], &store->parts[1], --store->part_count * sizeof store->parts[0]);
+        store->parts[store->part_count++] = out->parts[i];
+    }
+    for (size_t i = 0; i < out->moved_count; i++)
+        store->windows[out->moved[i].id - 1].window = out->moved[i].window;
+}
+
+static void store_absences(struct sim_store *store, const struct receiver_output *out)
+{
+    for (size_t i = 0; i < out->absence_count; i++) {
+        struct absence *last = store->absence_count ? &store->absences[store->absence_count - 1] : NULL;
+        if (last && last->from.ns == out->absences[i].from.ns) { /* it has ended */
+            last->to = out->absences[i].to;
+            continue;
+        }
+        store->absences =
+            sim_grow(store->absences, &store->absence_capacity, store->absence_count, sizeof *store->absences);
+        store->absences[store->absence_count++] = out->absences[i];
+    }
+}
+
 static void commit(struct sim *sim)
 {
     struct sim_store *store = &sim->store;
@@ -201,11 +226,8 @@ static void commit(struct sim *sim)
         store_lines(sim, &out.lines, false);
         store_facts(store, &out);
         store_heard(sim);
-        for (size_t i = 0; i < out.absence_count; i++) {
-            store->absences =
-                sim_grow(store->absences, &store->absence_capacity, store->absence_count, sizeof *store->absences);
-            store->absences[store->absence_count++] = out.absences[i];
-        }
+        store_labels(store, &out);
+        store_absences(store, &out);
         trim(store);
     }
     receiver_stored(sim->receiver, out.heard, out.heard_count);
@@ -341,8 +363,8 @@ static struct receiver *load(struct sim *sim)
     sim_random_fill(&sim->receiver_random, options.secret, sizeof options.secret);
     struct receiver *receiver = receiver_create(&options);
     int rc = receiver ? 0 : -1;
-    for (size_t i = 0; i < store->run_count && rc == 0; i++)
-        rc = receiver_load_label(receiver, store->runs[i].from, store->runs[i].wall);
+    for (size_t i = 0; i < store->part_count && rc == 0; i++)
+        rc = receiver_load_label(receiver, &store->parts[i]);
     size_t first = store->absence_count > ABSENCES_LOADED ? store->absence_count - ABSENCES_LOADED : 0;
     for (size_t i = first; i < store->absence_count && rc == 0; i++)
         rc = receiver_load_absence(receiver, &store->absences[i]);
@@ -359,15 +381,9 @@ static struct receiver *load(struct sim *sim)
     return receiver;
 }
 
-static void begin_run(struct sim *sim, struct instant now, struct wall wall)
+static void begin_run(struct sim *sim)
 {
     struct sim_store *store = &sim->store;
-    if (store->run_count == 16) {
-        memmove(&store->runs[0], &store->runs[1], 15 * sizeof store->runs[0]);
-        store->run_count--;
-    }
-    store->runs[store->run_count].from = now;
-    store->runs[store->run_count++].wall = wall;
     /* The mark moves with the first commit: that one also holds the absence which has just ended. */
     if (!store->has_run)
         store->alive = sim->now;
@@ -383,7 +399,7 @@ void sim_receiver_start(struct sim *sim)
     store_lines(sim, receiver_lines(sim->receiver), true);
     sim->lines_seen = receiver_lines(sim->receiver)->count;
     receiver_start(sim->receiver, now, wall, sim->store.has_run ? sim_instant(sim->store.alive) : INSTANT_NEVER);
-    begin_run(sim, now, labels_of(receiver_labels(sim->receiver), now));
+    begin_run(sim);
     observe(sim);
     sim->committed_at = INT64_MIN / 2;
     sim->drained_at = -1;

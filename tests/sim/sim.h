@@ -135,11 +135,8 @@ struct sim_store {
     size_t absence_count, absence_capacity;
     struct sim_window windows[SIM_HOSTS_MAX];
     size_t window_count;
-    struct {
-        struct instant from;
-        struct wall wall;
-    } runs[16]; /* the latest */
-    size_t run_count;
+    struct label_part parts[LABELS_MAX]; /* the latest */
+    size_t part_count;
     bool has_run;
     int64_t alive;   /* the mark */
     uint64_t digest; /* of all facts ever stored */

@@ -15,9 +15,16 @@ static struct instant at(int64_t second)
     return (struct instant){second * NS_PER_S};
 }
 
+#define EPOCH INT64_C(1700000000)
+
 static struct wall wall_at(int64_t second)
 {
-    return (struct wall){second * NS_PER_S};
+    return (struct wall){(EPOCH + second) * NS_PER_S};
+}
+
+static int64_t label(const struct labels *labels, int64_t second)
+{
+    return labels_second(labels, at(second)) - EPOCH;
 }
 
 static void test_runs(void **state)
@@ -25,16 +32,63 @@ static void test_runs(void **state)
     (void)state;
     static struct labels labels;
     assert_int_equal(labels_second(&labels, at(7)), 7);
-    labels_begin(&labels, at(100), wall_at(1000));
-    assert_int_equal(labels_second(&labels, at(90)), 990); /* before the first run: its offset */
-    assert_int_equal(labels_second(&labels, at(150)), 1050);
-    labels_begin(&labels, at(200), wall_at(1500));           /* the clock was set forward */
-    assert_int_equal(labels_second(&labels, at(150)), 1050); /* an old instant stays where it was */
-    assert_int_equal(labels_second(&labels, at(199)), 1099);
-    assert_int_equal(labels_second(&labels, at(200)), 1500);
-    labels_begin(&labels, at(300), wall_at(1200)); /* set back: not used */
-    assert_int_equal(labels_second(&labels, at(300)), 1600);
-    assert_int_equal(labels_second(&labels, at(310)), 1610);
+    assert_int_equal(labels_start(&labels, at(100), wall_at(1000)), LABELS_CHANGED);
+    assert_int_equal(label(&labels, 90), 990); /* before the first run: its offset */
+    assert_int_equal(label(&labels, 150), 1050);
+    assert_int_equal(labels_start(&labels, at(160), wall_at(1060)), LABELS_SAME);
+    assert_int_equal(labels_start(&labels, at(200), wall_at(1500)), LABELS_FORWARD); /* set forward meanwhile */
+    assert_int_equal(label(&labels, 150), 1050); /* an old instant stays where it was */
+    assert_int_equal(label(&labels, 200), 1100); /* it jumps right after that */
+    assert_int_equal(label(&labels, 201), 1501);
+    /* Set back: they stand still until the clock has passed them. */
+    assert_int_equal(labels_start(&labels, at(300), wall_at(1200)), LABELS_CHANGED);
+    assert_int_equal(label(&labels, 300), 1600);
+    assert_int_equal(label(&labels, 699), 1600);
+    assert_int_equal(label(&labels, 710), 1610);
+}
+
+static void test_set_while_running(void **state)
+{
+    (void)state;
+    static struct labels labels;
+    (void)labels_start(&labels, at(0), wall_at(0));
+    assert_int_equal(labels_look(&labels, at(10), (struct wall){wall_at(10).ns + NS_PER_S}), LABELS_SAME);
+    assert_int_equal(labels_look(&labels, at(100), wall_at(3700)), LABELS_FORWARD);
+    assert_int_equal(label(&labels, 100), 100);
+    assert_int_equal(label(&labels, 101), 3701);
+    assert_int_equal(labels_look(&labels, at(200), wall_at(3800)), LABELS_SAME);
+    /* An hour back: 1 % slower, until after a hundred hours the clock has caught up. */
+    assert_int_equal(labels_look(&labels, at(300), wall_at(300)), LABELS_CHANGED);
+    assert_int_equal(label(&labels, 300), 3900);
+    assert_int_equal(label(&labels, 1300), 3900 + 990);
+    assert_int_equal(labels_look(&labels, at(1300), wall_at(1300)), LABELS_SAME);
+    assert_int_equal(label(&labels, 300 + 360000), 360300);
+    assert_int_equal(label(&labels, 400000), 400000);
+    /* Set right again before that: it lies ahead of the labels by less than an hour, and they jump there. */
+    assert_int_equal(labels_look(&labels, at(2300), wall_at(5900)), LABELS_FORWARD);
+    assert_int_equal(label(&labels, 2300), 3900 + 1980);
+    assert_int_equal(label(&labels, 2301), 5901);
+    assert_int_equal(labels_instant(&labels, wall_at(6000)).ns, at(2400).ns);
+}
+
+/* A machine that thinks it is 1970 until somebody tells it better. */
+static void test_clock_never_set(void **state)
+{
+    (void)state;
+    static struct labels fresh, known;
+    struct wall at_1970 = {100 * NS_PER_S};
+    (void)labels_start(&fresh, at(0), at_1970);
+    assert_int_equal(labels_of(&fresh, at(0)).ns, LABELS_EARLIEST_NS);
+    assert_int_equal(labels_of(&fresh, at(5000)).ns, LABELS_EARLIEST_NS);
+    (void)labels_start(&known, at(0), wall_at(0));
+    assert_int_equal(labels_start(&known, at(100), at_1970), LABELS_CHANGED);
+    assert_int_equal(label(&known, 5000), 100);
+    assert_int_equal(labels_look(&known, at(200), (struct wall){200 * NS_PER_S}), LABELS_SAME);
+    assert_int_equal(labels_look(&known, at(300), (struct wall){5000 * NS_PER_S}), LABELS_CHANGED); /* still wrong */
+    assert_int_equal(label(&known, 5000), 100);
+    assert_int_equal(labels_look(&known, at(400), wall_at(400)), LABELS_FORWARD);
+    assert_int_equal(label(&known, 399), 100);
+    assert_int_equal(label(&known, 401), 401);
 }
 
 static void test_fractions(void **state)
@@ -54,10 +108,14 @@ static void test_never_backwards(void **state)
     print_message("seed %llu\n", (unsigned long long)seed);
     static struct labels labels;
     int64_t t = 0;
-    for (int run = 0; run < 2 * LABELS_MAX; run++) {
+    for (int run = 0; run < 4 * LABELS_MAX; run++) {
         seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         t += 1 + (int64_t)(seed >> 40) % 100;
-        labels_begin(&labels, at(t), wall_at(100000 + t + (int64_t)(seed >> 33) % 1000 - 500));
+        struct wall wall = wall_at(100000 + t + (int64_t)(seed >> 33) % 1000 - 500);
+        if (seed >> 63)
+            (void)labels_start(&labels, at(t), wall);
+        else
+            (void)labels_look(&labels, at(t), wall);
         struct wall before = labels_of(&labels, at(-10));
         for (int64_t i = -9; run % 64 == 0 && i < t + 200; i++) {
             struct wall now = labels_of(&labels, at(i));
@@ -70,7 +128,8 @@ static void test_never_backwards(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_runs), cmocka_unit_test(test_fractions),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_runs), cmocka_unit_test(test_set_while_running),
+                                       cmocka_unit_test(test_clock_never_set), cmocka_unit_test(test_fractions),
                                        cmocka_unit_test(test_never_backwards)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

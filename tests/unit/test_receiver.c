@@ -500,6 +500,7 @@ static void test_challenges_are_stateless(void **state)
     (void)state;
     struct scene scene;
     scene_open(&scene);
+    shelf_store(&scene.shelf, scene.receiver, at(0)); /* what the start tells */
     struct beat beat = speaker_beat(&scene.host, at(0), at(0));
     struct receiver_answer first = {0};
     beat.counter = 7;

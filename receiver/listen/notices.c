@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* notices.c - see notices.h. */
+#include "receiver/listen/notices.h"
+
+#include <time.h>
+
+#include "common/log.h"
+
+enum { TIME_TEXT_MAX = 64 };
+
+static const char *format_second(char out[TIME_TEXT_MAX], int64_t second)
+{
+    time_t t = (time_t)second;
+    struct tm tm;
+    (void)strftime(out, TIME_TEXT_MAX, "%F %T %Z", localtime_r(&t, &tm));
+    return out;
+}
+
+static void tell_transition(const struct receiver *receiver, const struct transition *line)
+{
+    const struct host *host = receiver_hosts(receiver)->hosts[line->host];
+    char since[TIME_TEXT_MAX], heard[TIME_TEXT_MAX];
+    log_line(LOG_LEVEL_NOTICE, "%s: %s -> %s since %s%s%s, last heard %s", host->name, state_token(line->before),
+             state_token(line->state), format_second(since, line->at), line->cause == CAUSE_NONE ? "" : ", ",
+             cause_text(line->cause), format_second(heard, labels_second(receiver_labels(receiver), host->heard_at)));
+}
+
+static void tell_absence(struct notices *notices, const struct receiver *receiver, struct instant now)
+{
+    const struct absence *open = receiver_absence(receiver);
+    char since[TIME_TEXT_MAX];
+    if ((open != NULL) == notices->absent)
+        return;
+    notices->absent = open != NULL;
+    if (!open) {
+        log_line(LOG_LEVEL_WARNING, "can observe again; silent hosts get a fresh chance, the time between is unknown");
+        return;
+    }
+    const char *why = open->cause == CAUSE_RECEIVER_OVERLOADED
+                          ? "overloaded: the kernel drops datagrams, and too few hosts are heard"
+                          : "cut off: no host is heard, or no network interface is up";
+    log_line(LOG_LEVEL_WARNING, "%s, since %s (%.0f s); hosts that are silent meanwhile are unknown, not down", why,
+             format_second(since, labels_second(receiver_labels(receiver), open->from)),
+             (double)instant_since(now, open->from) / (double)NS_PER_S);
+}
+
+void notices_tell(struct notices *notices, const struct receiver *receiver, struct instant now)
+{
+    const struct line_list *lines = receiver_lines(receiver);
+    for (; notices->lines < lines->count; notices->lines++)
+        tell_transition(receiver, &lines->lines[notices->lines]);
+    tell_absence(notices, receiver, now);
+}
+
+void notices_tell_wall(enum labels_change change, struct wall label, struct wall wall)
+{
+    char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
+    if (change == LABELS_SAME)
+        return;
+    (void)format_second(from, wall_seconds(label));
+    (void)format_second(to, wall_seconds(wall));
+    if (change == LABELS_FORWARD)
+        log_line(LOG_LEVEL_WARNING, "the wall clock was set forward from %s to %s: the time between is unknown", from,
+                 to);
+    else if (wall.ns < label.ns)
+        log_line(LOG_LEVEL_WARNING,
+                 "the wall clock says %s, the record has come to %s: it waits or goes on slower until the clock has "
+                 "caught up; judging goes on",
+                 to, from);
+    else
+        log_line(LOG_LEVEL_INFO, "the wall clock was set from %s to %s", from, to);
+}

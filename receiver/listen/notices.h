@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* notices.h - what the operator is told of the record, a line each: a host changes its state; the receiver itself could not observe; the
+ * wall clock was set. */
+#ifndef RECEIVER_LISTEN_NOTICES_H
+#define RECEIVER_LISTEN_NOTICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "receiver/judge/receiver.h"
+
+/* What was told already. Zero-initialise. */
+struct notices {
+    size_t lines; /* of the core's present output */
+    bool absent;  /* an absence goes on */
+};
+
+/* Tells what is new. */
+void notices_tell(struct notices *notices, const struct receiver *receiver, struct instant now);
+
+/* The wall clock says `wall` where it should have said `label`. */
+void notices_tell_wall(enum labels_change change, struct wall label, struct wall wall);
+
+#endif
