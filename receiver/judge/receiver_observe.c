@@ -213,7 +213,8 @@ static void labels_changed(struct receiver *receiver, struct instant now, int64_
     int64_t offset_ns = receiver->labels.parts[receiver->labels.count - 1].offset_ns;
     if (change == LABELS_FORWARD) {
         struct absence jump = {.from = now, .to = instant_add(now, 1), .cause = CAUSE_CLOCK_STEP};
-        note_absence(receiver, jump.to, &jump);
+        now = jump.to;
+        note_absence(receiver, now, &jump);
     }
     move_windows(receiver, now, offset_ns - offset_before_ns);
 }

@@ -39,9 +39,15 @@ static bool begin_silence(struct host *host, const struct verdict_context *c)
 /* Whether the receiver cannot observe just now, and knows it. */
 static bool is_unobservable(const struct verdict_context *c)
 {
-    const struct absence *a = c->absence_count ? &c->absences[c->absence_count - 1] : NULL;
-    return a && (a->cause == CAUSE_RECEIVER_ISOLATED || a->cause == CAUSE_RECEIVER_OVERLOADED) &&
-           !instant_before(c->now, a->from) && instant_before(c->now, a->to);
+    for (size_t i = c->absence_count; i > 0; i--) {
+        const struct absence *a = &c->absences[i - 1];
+        bool known = a->cause == CAUSE_RECEIVER_ISOLATED || a->cause == CAUSE_RECEIVER_OVERLOADED;
+        if (known && !instant_before(c->now, a->from) && instant_before(c->now, a->to))
+            return true;
+        if (instant_before(a->to, c->now))
+            return false;
+    }
+    return false;
 }
 
 /* Whatever lapses before `t`, lapses: a datagram can come in before its host was judged. */

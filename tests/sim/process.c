@@ -352,6 +352,26 @@ void sim_receiver_stall(struct sim *sim, int64_t ns)
     sim->stall_until = sim->now + ns;
 }
 
+void sim_receiver_step_wall(struct sim *sim, int64_t ns)
+{
+    sim->wall_step_ns += ns;
+    sim_note(sim, "-- the receiver's wall clock is set by %+.1f s", (double)ns / (double)NS_PER_S);
+    if (!sim->receiver)
+        return;
+    struct instant now = sim_instant(sim->now);
+    (void)receiver_see_wall(sim->receiver, now, (struct wall){now.ns + sim->wall_step_ns});
+    observe(sim);
+}
+
+void sim_receiver_isolate(struct sim *sim, bool isolated)
+{
+    sim_note(sim, isolated ? "-- receiver loses its interface" : "-- receiver has its interface again");
+    receiver_isolated(sim->receiver, sim_instant(sim->now), isolated);
+    for (size_t i = 0; i < sim->host_count; i++)
+        sim_set_cut(sim, i, isolated);
+    observe(sim);
+}
+
 /* ---- starting and ending ---- */
 
 static struct receiver *load(struct sim *sim)

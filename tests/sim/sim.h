@@ -212,7 +212,9 @@ void sim_step_wall(struct sim *sim, size_t host, int64_t ns);
 void sim_receiver_start(struct sim *sim);
 void sim_receiver_stop(struct sim *sim);
 void sim_receiver_kill(struct sim *sim);
-void sim_receiver_stall(struct sim *sim, int64_t ns); /* from now on it does nothing for that long */
+void sim_receiver_stall(struct sim *sim, int64_t ns);      /* from now on it does nothing for that long */
+void sim_receiver_step_wall(struct sim *sim, int64_t ns);  /* its wall clock is set */
+void sim_receiver_isolate(struct sim *sim, bool isolated); /* it loses its network interfaces, and knows it */
 void sim_window_add(struct sim *sim, const char *pattern, int64_t from, int64_t to); /* to INT64_MAX: open */
 void sim_window_end(struct sim *sim, size_t index);
 

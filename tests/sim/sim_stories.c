@@ -293,6 +293,170 @@ static void receiver_stalled_story(struct sim *sim)
     sim_run(sim, 30 * MINUTE);
 }
 
+static void set_all_cut(struct sim *sim, size_t count, bool cut)
+{
+    for (size_t i = 0; i < count; i++)
+        sim_set_cut(sim, i, cut);
+}
+
+/* Four hosts that have been up for 20 minutes. */
+static void begin_fleet(struct sim *sim)
+{
+    static const char *const names[] = {"web2", "web3", "web4"};
+    begin(sim);
+    for (size_t i = 0; i < 3; i++) {
+        sim_add_host(sim, names[i], MINUTE);
+        sim_boot(sim, i + 1);
+        sim_run_for(sim, 7 * S);
+        sim_start_agent(sim, i + 1);
+    }
+    sim_run(sim, 20 * MINUTE);
+}
+
+/* Nobody is heard any more: three hosts that are due cannot all have died. One of them did. */
+static void receiver_deaf(struct sim *sim)
+{
+    begin_fleet(sim);
+    set_all_cut(sim, 4, true);
+    sim_run(sim, 25 * MINUTE);
+    sim_crash(sim, 3);
+    sim_run(sim, 40 * MINUTE);
+    set_all_cut(sim, 3, false);
+    sim_run(sim, 60 * MINUTE);
+}
+
+/* A single host proves nothing about the receiver, but its lost interface does. */
+static void receiver_isolated_story(struct sim *sim)
+{
+    begin(sim);
+    sim_receiver_isolate(sim, true);
+    sim_run(sim, 30 * MINUTE);
+    sim_receiver_isolate(sim, false);
+    sim_run(sim, 40 * MINUTE);
+    sim_receiver_isolate(sim, true);
+    sim_run_for(sim, 10 * S); /* no expectation lapses: nothing to tell */
+    sim_receiver_isolate(sim, false);
+    sim_run(sim, 45 * MINUTE);
+}
+
+/* The receiver is killed while it is cut off, and does not know it any more after that. */
+static void receiver_killed_while_isolated(struct sim *sim)
+{
+    begin(sim);
+    sim_receiver_isolate(sim, true);
+    sim_run(sim, 20 * MINUTE);
+    sim_receiver_kill(sim);
+    sim_run_for(sim, MINUTE);
+    sim_receiver_start(sim);
+    sim_run(sim, 40 * MINUTE);
+    set_all_cut(sim, 1, false);
+    sim_run(sim, 50 * MINUTE);
+}
+
+/* Three of four are lost at once, and one of these starts anew meanwhile. */
+static void receiver_path(struct sim *sim)
+{
+    begin_fleet(sim);
+    set_all_cut(sim, 3, true);
+    sim_run(sim, 30 * MINUTE);
+    sim_crash(sim, 1);
+    sim_run(sim, 32 * MINUTE);
+    boot(sim, 1);
+    sim_run(sim, 40 * MINUTE);
+    set_all_cut(sim, 3, false);
+    sim_run(sim, 50 * MINUTE);
+}
+
+static void clock_set_forward(struct sim *sim)
+{
+    begin(sim);
+    add_quiet_host(sim);
+    sim_run(sim, 15 * MINUTE);
+    sim_crash(sim, 1);
+    sim_run(sim, 20 * MINUTE + 10 * S);
+    sim_receiver_step_wall(sim, 60 * MINUTE);
+    sim_run(sim, 25 * MINUTE);
+    sim_crash(sim, 0);
+    sim_run(sim, 40 * MINUTE);
+    boot(sim, 0);
+    sim_run(sim, 50 * MINUTE);
+}
+
+/* Dead already when the clock is set, and nobody knows it yet. */
+static void clock_set_forward_host_dead(struct sim *sim)
+{
+    begin(sim);
+    sim_crash(sim, 0);
+    sim_run_for(sim, 50 * S);
+    sim_receiver_step_wall(sim, 60 * MINUTE);
+    sim_run(sim, 30 * MINUTE);
+}
+
+/* Labels go on slower, nothing is unknown, and an outage of 1000 s is 990 s long. */
+static void clock_set_back(struct sim *sim)
+{
+    begin(sim);
+    sim_receiver_step_wall(sim, -60 * MINUTE);
+    sim_run(sim, 20 * MINUTE);
+    sim_crash(sim, 0);
+    sim_run_for(sim, 1000 * S);
+    boot(sim, 0);
+    sim_run(sim, 60 * MINUTE);
+}
+
+/* Off for ten minutes, back with a clock that was never set, which is mended ten minutes later. */
+static void clock_never_set(struct sim *sim)
+{
+    begin(sim);
+    sim_receiver_stop(sim);
+    sim_run(sim, 20 * MINUTE);
+    sim_receiver_step_wall(sim, -SIM_EPOCH_S * S);
+    sim_receiver_start(sim);
+    sim_run(sim, 30 * MINUTE);
+    sim_receiver_step_wall(sim, SIM_EPOCH_S * S);
+    sim_run(sim, 40 * MINUTE);
+    sim_crash(sim, 0);
+    sim_run(sim, 50 * MINUTE);
+}
+
+/* Maintenance planned for a wall time begins then, also if the clock is set before. */
+static void clock_set_before_maintenance(struct sim *sim)
+{
+    begin(sim);
+    sim_window_add(sim, "web1", 100 * MINUTE, 120 * MINUTE);
+    sim_run(sim, 20 * MINUTE);
+    sim_receiver_step_wall(sim, 60 * MINUTE);
+    sim_run(sim, 41 * MINUTE); /* labelled 101 minutes */
+    sim_crash(sim, 0);
+    sim_run(sim, 80 * MINUTE);
+}
+
+/* Two machines with one key: the one that was known first keeps the record, until it is gone. */
+static void clone_story(struct sim *sim)
+{
+    begin(sim);
+    sim_add_host(sim, "web1", MINUTE);
+    boot(sim, 1);
+    sim_run(sim, 30 * MINUTE);
+    sim_crash(sim, 0);
+    sim_run(sim, 50 * MINUTE);
+}
+
+/* The other one has run for long already. */
+static void clone_older(struct sim *sim)
+{
+    sim_add_host(sim, "web1", MINUTE);
+    sim_boot(sim, 0);
+    sim_run(sim, 5 * MINUTE);
+    sim_add_host(sim, "web1", MINUTE);
+    sim_receiver_start(sim);
+    sim_boot(sim, 1);
+    sim_start_agent(sim, 1);
+    sim_run(sim, 20 * MINUTE);
+    sim_start_agent(sim, 0);
+    sim_run(sim, 40 * MINUTE);
+}
+
 static void receiver_stalled_shortly(struct sim *sim)
 {
     begin(sim);
@@ -341,6 +505,17 @@ static const struct {
     {"receiver_killed_at_start", receiver_killed_at_start},
     {"receiver_stalled", receiver_stalled_story},
     {"receiver_stalled_shortly", receiver_stalled_shortly},
+    {"receiver_deaf", receiver_deaf},
+    {"receiver_isolated", receiver_isolated_story},
+    {"receiver_killed_while_isolated", receiver_killed_while_isolated},
+    {"receiver_path", receiver_path},
+    {"clock_set_forward", clock_set_forward},
+    {"clock_set_forward_host_dead", clock_set_forward_host_dead},
+    {"clock_set_back", clock_set_back},
+    {"clock_never_set", clock_never_set},
+    {"clock_set_before_maintenance", clock_set_before_maintenance},
+    {"clone", clone_story},
+    {"clone_older", clone_older},
     {"snapshot", snapshot},
 };
 
