@@ -115,6 +115,32 @@ static void print_updated(const json_t *status, bool terminal)
     }
 }
 
+/* What a person should know beside the table: that the receiver itself is in trouble, and that two machines use one key. */
+static void print_warnings(const json_t *status, bool terminal)
+{
+    char when[TEXT_MAX];
+    const char *mark = terminal ? "" : "# ";
+    const json_t *absence = json_object_get(json_object_get(status, "receiver"), "absence"), *host;
+    size_t index;
+    if (json_is_object(absence)) {
+        text_time(when, (int64_t)status_number(absence, "since", 0));
+        (void)printf("%sThe receiver cannot observe since %s (%s): silent hosts are unknown, not down.\n", mark, when,
+                     status_text(absence, "cause"));
+    }
+    json_array_foreach(json_object_get(status, "hosts"), index, host)
+    {
+        const json_t *clone = json_object_get(host, "clone");
+        if (!json_is_object(clone))
+            continue;
+        text_time(when, (int64_t)status_number(clone, "last_heard", 0));
+        (void)printf(
+            "%sAnother machine uses the key of %s (boot %.8s, %.0f heartbeats not recorded, the last %s): give it "
+            "a key of its own.\n",
+            mark, status_text(host, "host"), status_text(clone, "boot_id"), status_number(clone, "heartbeats", 0),
+            when);
+    }
+}
+
 static int print_text(const json_t *status, struct error *error)
 {
     struct table table;
@@ -123,6 +149,7 @@ static int print_text(const json_t *status, struct error *error)
     int64_t updated = (int64_t)status_number(status, "updated", 0);
     table_init(&table, headings, COLUMNS);
     print_updated(status, table.terminal);
+    print_warnings(status, table.terminal);
     json_array_foreach(hosts, index, host) add_host(&table, host, updated);
     int rc = table_print(&table);
     if (rc == 0 && json_array_size(hosts) == 0 && table.terminal)

@@ -134,6 +134,8 @@ void receiver_dropped(struct receiver *receiver, struct instant now);
 void receiver_isolated(struct receiver *receiver, struct instant now, bool isolated);
 /* A look at the wall clock, once a second. The labels may jump or slow down: LABELS_FORWARD and LABELS_CHANGED are worth a notice. */
 enum labels_change receiver_see_wall(struct receiver *receiver, struct instant now, struct wall wall);
+/* When this process began to listen. */
+struct instant receiver_started(const struct receiver *receiver);
 /* The absence that goes on, or NULL. */
 const struct absence *receiver_absence(const struct receiver *receiver);
 

@@ -11,6 +11,11 @@ const struct absence *receiver_absence(const struct receiver *receiver)
     return last && !instant_before(last->to, INSTANT_NEVER) ? last : NULL;
 }
 
+struct instant receiver_started(const struct receiver *receiver)
+{
+    return receiver->observation.began;
+}
+
 /* Notes an absence, in the journal and for the table of absences. `now` is its end, or when it was noticed. */
 static void note_absence(struct receiver *receiver, struct instant now, const struct absence *absence)
 {

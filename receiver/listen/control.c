@@ -98,15 +98,17 @@ static void handle_status(struct client *client, const json_t *patterns)
     const struct control_options *o = &client->control->options;
     const struct host_table *table = receiver_hosts(o->receiver);
     const struct labels *labels = receiver_labels(o->receiver);
+    struct instant now = o->now(o->context);
     json_t *hosts = json_array();
     for (uint32_t id = 1; id <= table->count; id++)
         if (table->hosts[id] && is_meant(patterns, table->hosts[id]->name))
-            json_array_append_new(hosts, status_json_host(table->hosts[id], labels));
-    struct instant started = labels->parts[labels->count - 1].from;
-    control_answer(client, json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o}}", "ok", 1, "updated",
-                                     (json_int_t)labels_second(labels, o->now(o->context)), "hosts", hosts, "receiver",
-                                     "name", *o->name, "started", (json_int_t)labels_second(labels, started),
-                                     "statistics", status_json_statistics(o->receiver, o->intake, *o->dropped)));
+            json_array_append_new(hosts, status_json_host(table->hosts[id], labels, now));
+    control_answer(client,
+                   json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o, s:o}}", "ok", 1, "updated",
+                             (json_int_t)labels_second(labels, now), "hosts", hosts, "receiver", "name", *o->name,
+                             "started", (json_int_t)labels_second(labels, receiver_started(o->receiver)), "absence",
+                             status_json_absence(o->receiver), "statistics",
+                             status_json_statistics(o->receiver, o->intake, *o->dropped)));
 }
 
 void control_answer_when_stored(struct client *client, json_t *json)

@@ -3,6 +3,7 @@
 #include "receiver/listen/status_json.h"
 
 #include <math.h>
+#include <sodium.h>
 
 enum { LOSS_BEATS = 100 }; /* over which loss is shown */
 
@@ -30,7 +31,27 @@ static json_t *metrics_of(const struct host *host)
     return metrics;
 }
 
-json_t *status_json_host(const struct host *host, const struct labels *labels)
+static json_t *clone_of(const struct host *host, const struct labels *labels, struct instant now)
+{
+    if (!host_has_clone(host, now))
+        return json_null();
+    char boot_id[2 * BOOT_ID_LEN + 1];
+    (void)sodium_bin2hex(boot_id, sizeof boot_id, host->clone->boot_id, BOOT_ID_LEN);
+    return json_pack("{s:s, s:I, s:I}", "boot_id", boot_id, "last_heard",
+                     (json_int_t)labels_second(labels, host->clone->heard_at), "heartbeats",
+                     (json_int_t)host->clone->beats);
+}
+
+json_t *status_json_absence(const struct receiver *receiver)
+{
+    const struct absence *open = receiver_absence(receiver);
+    if (!open)
+        return json_null();
+    return json_pack("{s:s, s:I}", "cause", cause_token(open->cause), "since",
+                     (json_int_t)labels_second(receiver_labels(receiver), open->from));
+}
+
+json_t *status_json_host(const struct host *host, const struct labels *labels, struct instant now)
 {
     enum state state = host_live_state(host);
     json_t *json = json_object();
@@ -52,6 +73,7 @@ json_t *status_json_host(const struct host *host, const struct labels *labels)
     json_object_set_new(json, "interval", seconds_or_null(expectation_interval_ns(&host->expectation)));
     json_object_set_new(json, "margin", seconds_or_null(expectation_margin_ns(&host->expectation)));
     json_object_set_new(json, "loss", real_or_null(numbers_loss(&host->numbers, LOSS_BEATS)));
+    json_object_set_new(json, "clone", clone_of(host, labels, now));
     json_object_set_new(json, "metrics", metrics_of(host));
     return json;
 }

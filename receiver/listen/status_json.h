@@ -10,7 +10,9 @@
 #include "receiver/listen/intake.h"
 
 /* One host; NULL out of memory. */
-json_t *status_json_host(const struct host *host, const struct labels *labels);
+json_t *status_json_host(const struct host *host, const struct labels *labels, struct instant now);
+/* That the receiver cannot observe: {"cause", "since"}, or null while it can. */
+json_t *status_json_absence(const struct receiver *receiver);
 
 /* Every counter of the receiver, by name. */
 json_t *status_json_statistics(const struct receiver *receiver, const struct intake *intake, uint64_t dropped);
