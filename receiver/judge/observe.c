@@ -102,7 +102,7 @@ static const struct survey *survey(struct observation *o, const struct host_tabl
 enum doubt observe_doubt(struct observation *o, const struct host_table *hosts, const struct host *host,
                          struct instant now)
 {
-    struct instant from = host->deadline[0];
+    struct instant from = instant_later(host->deadline[0], o->began); /* a process knows of its own time only */
     int64_t length_ns = instant_since(now, from);
     int64_t interval_ns = expectation_interval_ns(&host->expectation);
     if (length_ns <= 0 || interval_ns <= 0)

@@ -109,6 +109,21 @@ static void test_table(void **state)
     }
 }
 
+/* A receiver in a crash loop has heard nobody yet: that must not put the verdict off each time. */
+static void test_fresh_process(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_scene(&scene);
+    add_hosts(&scene, 4, 1);
+    const struct host *host = scene.hosts.hosts[1];
+    observe_begin(scene.observation, instant_add(host->deadline[1], -NS_PER_S / 4));
+    assert_int_equal(observe_doubt(scene.observation, &scene.hosts, host, host->deadline[1]), DOUBT_NONE);
+    assert_int_equal(observe_doubt(scene.observation, &scene.hosts, host, instant_add(host->deadline[1], 2 * NS_PER_S)),
+                     DOUBT_DEAF);
+    close_scene(&scene);
+}
+
 /* Who is down, or took leave, is not missed. */
 static void test_silent_hosts_do_not_count(void **state)
 {
@@ -148,7 +163,7 @@ static void test_count(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_silent_hosts_do_not_count),
-                                       cmocka_unit_test(test_count)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_fresh_process),
+                                       cmocka_unit_test(test_silent_hosts_do_not_count), cmocka_unit_test(test_count)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
