@@ -181,8 +181,8 @@ static struct instant move_instant(struct instant t, int64_t moved_ns, struct in
     return instant_later(instant_add(t, -moved_ns), now);
 }
 
-/* Maintenance to come was planned in wall time. */
-static void move_windows(struct receiver *receiver, struct instant now, int64_t moved_ns)
+/* Maintenance to come was planned in wall time. True if any was moved. */
+static bool move_windows(struct receiver *receiver, struct instant now, int64_t moved_ns)
 {
     struct receiver_output *out = &receiver->output;
     bool any = false;
@@ -195,17 +195,14 @@ static void move_windows(struct receiver *receiver, struct instant now, int64_t 
         void *moved = out->moved;
         if (!receiver_grow(&moved, &out->moved_capacity, out->moved_count, sizeof *out->moved)) {
             receiver->failed = true;
-            return;
+            return any;
         }
         out->moved = moved;
         planned->window = window;
         out->moved[out->moved_count++] = (struct moved_window){planned->id, window};
         any = true;
     }
-    if (any) {
-        struct fact fact = {.type = FACT_WINDOWS, .now = now};
-        receiver_note(receiver, &fact);
-    }
+    return any;
 }
 
 /* The labels have changed at `now`: windows to come move, and seconds that the wall clock left out are unknown. */
@@ -216,12 +213,16 @@ static void labels_changed(struct receiver *receiver, struct instant now, int64_
         return;
     note_part(receiver);
     int64_t offset_ns = receiver->labels.parts[receiver->labels.count - 1].offset_ns;
-    if (change == LABELS_FORWARD) {
-        struct absence jump = {.from = now, .to = instant_add(now, 1), .cause = CAUSE_CLOCK_STEP};
-        now = jump.to;
-        note_absence(receiver, now, &jump);
+    struct absence jump = {.from = now, .to = instant_add(now, 1), .cause = CAUSE_CLOCK_STEP};
+    struct instant after = change == LABELS_FORWARD ? jump.to : now;
+    /* Windows first: a replay knows them from its beginning as they are now. */
+    bool moved = move_windows(receiver, after, offset_ns - offset_before_ns);
+    if (change == LABELS_FORWARD)
+        note_absence(receiver, after, &jump);
+    if (moved) {
+        struct fact fact = {.type = FACT_WINDOWS, .now = after};
+        receiver_note(receiver, &fact);
     }
-    move_windows(receiver, now, offset_ns - offset_before_ns);
 }
 
 static int64_t offset_of(const struct labels *labels, int64_t otherwise_ns)

@@ -217,10 +217,11 @@ static void restart(struct scene *scene, uint8_t parameter)
         const struct host *host = host_of(scene, &scene->speakers[i]);
         if (!stored) /* what happened since is not known any more */
             scene->touched[i] = true;
-        if (host && !scene->off_to[i].ns && host->state == STATE_UP)
+        if (host && !scene->off_to[i].ns && (host->state == STATE_UP || host->waiting))
             scene->off_to[i] = scene->now;
     }
     shelf_start(&scene->shelf, scene->receiver, scene->now, wall_now(scene));
+    scene->now.ns += 2; /* a jump of the wall clock lies right after the start */
 }
 
 static void change_windows(struct scene *scene, uint8_t parameter)
@@ -265,6 +266,27 @@ static void checkpoint(struct scene *scene, uint8_t parameter)
         shelf_trim(&scene->shelf);
 }
 
+/* The receiver's own: datagrams dropped, no interface, a wall clock that was set. */
+static void trouble(struct scene *scene, uint8_t parameter)
+{
+    int64_t step_ns = pauses_ms[parameter >> 4] * NS_PER_MS;
+    for (size_t i = 0; i < HOSTS; i++)
+        scene->touched[i] = true;
+    switch (parameter & 7) {
+    case 0: receiver_isolated(scene->receiver, scene->now, true); return;
+    case 1: receiver_isolated(scene->receiver, scene->now, false); return;
+    case 2:
+    case 3:
+        if (scene->shelf.part_count >= SHELF_PARTS_MAX - 1)
+            return;
+        scene->step_ns += parameter & 1 ? step_ns : -step_ns;
+        (void)receiver_see_wall(scene->receiver, scene->now, wall_now(scene));
+        scene->now.ns += 2; /* a jump lies right after the look */
+        return;
+    default: receiver_dropped(scene->receiver, scene->now); return;
+    }
+}
+
 static void happen(struct scene *scene, uint8_t event, uint8_t parameter)
 {
     size_t index = (event >> 4) % HOSTS;
@@ -276,11 +298,7 @@ static void happen(struct scene *scene, uint8_t event, uint8_t parameter)
     case 4: change_windows(scene, parameter); break;
     case 5: change_host(scene, index, parameter); break;
     case 6: checkpoint(scene, parameter); break;
-    case 7:
-        receiver_dropped(scene->receiver, scene->now);
-        for (size_t i = 0; i < HOSTS; i++)
-            scene->touched[i] = true;
-        break;
+    case 7: trouble(scene, parameter); break;
     case 8:
         receiver_set_options(scene->receiver, scene->now, pauses_ms[parameter & 0xf] * NS_PER_MS, parameter & 0x10);
         break;
