@@ -174,6 +174,7 @@ void host_visit(struct codec *codec, struct host *host)
         codec->failed = true; /* who was heard is expected */
     codec_u8(codec, &host->moves);
     visit_bool(codec, &host->restarted);
+    visit_bool(codec, &host->recovered);
     visit_bool(codec, &host->waiting);
     codec_i64(codec, &host->lost_last.ns);
     visit_displaced(codec, host);

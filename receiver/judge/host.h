@@ -83,7 +83,8 @@ struct host {
     struct expectation expectation;
     struct instant deadline[2]; /* of expectation 1 and 2, moved by what the receiver missed */
     uint8_t moves;              /* by stalls and drops, at most two in one silence */
-    bool restarted;             /* the receiver restarted in this silence */
+    bool restarted;             /* the receiver restarted in this silence ... */
+    bool recovered;             /* ... or could observe again: each gives a fresh chance, once */
     bool waiting;               /* expectation 2 lapsed, but the receiver cannot observe: its absence must end first */
     struct instant lost_last;   /* most hosts fell silent at once, and this was its last beat then */
     struct silence_record *silence; /* owned; NULL while all is well */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "receiver/judge/receiver_internal.h"
+#include "receiver/judge/telling.h"
 
 bool receiver_grow(void **array, size_t *capacity, size_t count, size_t size)
 {
@@ -132,6 +133,14 @@ static void step_all(struct receiver *receiver, struct instant now, uint64_t num
         step(host, absence, &context);
         receiver_promise(receiver, host);
     }
+}
+
+void receiver_tell_cut(struct receiver *receiver, struct instant now, int64_t at)
+{
+    struct verdict_context context = context_at(receiver, now);
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++)
+        if (receiver->hosts.hosts[id] && receiver->hosts.hosts[id]->lines > 0)
+            telling_cut(receiver->hosts.hosts[id], at, &context);
 }
 
 static void apply_to_host(struct receiver *receiver, struct host *host, struct fact *fact)

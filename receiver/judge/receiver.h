@@ -107,6 +107,10 @@ int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len,
 /* The log of a host has this many lines. Should a replay by newer rules have told fewer, those to come are counted on from here. */
 void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines);
 
+/* Takes back what is recorded of `to` and later, for all hosts: a wall clock had run ahead, and what it was recorded under is still to
+ * come. `now` is the last mark; the labels go on from `to` right after it. Instead of receiver_start. */
+void receiver_cut(struct receiver *receiver, struct instant now, struct wall to);
+
 /* --- running --- */
 /* Begins: the wall clock says `wall` at `now`. `off_from` is the last mark of the run before (INSTANT_NEVER: there was none).
  * Returns what became of the labels; LABELS_FORWARD: the wall clock was set forward meanwhile. */

@@ -41,6 +41,9 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
 /* Writes a fact to the output and applies it. */
 void receiver_note(struct receiver *receiver, struct fact *fact);
 
+/* Tells of every host that it is unknown from second `at` on. */
+void receiver_tell_cut(struct receiver *receiver, struct instant now, int64_t at);
+
 /* Somebody was heard: the receiver is not deaf. */
 void receiver_observe_heard(struct receiver *receiver, struct instant now);
 /* Before hosts are judged: if that would say more about the receiver, an absence begins; or the present one is over. */

@@ -240,6 +240,16 @@ enum labels_change receiver_see_wall(struct receiver *receiver, struct instant n
     return change;
 }
 
+void receiver_cut(struct receiver *receiver, struct instant now, struct wall to)
+{
+    int64_t before_ns = offset_of(&receiver->labels, 0);
+    struct label_part part = {.from = instant_add(now, 1), .offset_ns = to.ns - now.ns - 1, .base = to};
+    labels_load(&receiver->labels, &part);
+    note_part(receiver);
+    (void)move_windows(receiver, now, part.offset_ns - before_ns);
+    receiver_tell_cut(receiver, now, wall_seconds(to));
+}
+
 enum labels_change receiver_start(struct receiver *receiver, struct instant now, struct wall wall,
                                   struct instant off_from)
 {

@@ -12,4 +12,7 @@ void telling_begin(struct host *host, const struct verdict_context *context);
 /* Tells the log where the present view of the silence differs from what was told before. */
 void telling_update(struct host *host, const struct verdict_context *context);
 
+/* Takes back what was told of `at` and later: unknown from there on. */
+void telling_cut(struct host *host, int64_t at, const struct verdict_context *context);
+
 #endif

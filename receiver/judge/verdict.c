@@ -82,7 +82,7 @@ static void set_deadlines(struct host *host)
     host->deadline[0] = expectation_lapse(&host->expectation, 1);
     host->deadline[1] = expectation_lapse(&host->expectation, 2);
     host->moves = 0;
-    host->restarted = host->waiting = false;
+    host->restarted = host->recovered = host->waiting = false;
 }
 
 /* How much longer the silence was than the kernel's own clock ran meanwhile. A clock that went back did not stand still: the
@@ -306,8 +306,7 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
         tell_clock_step(host, c);
         return;
     }
-    if (!instant_before(absence->to,
-                        INSTANT_NEVER)) { /* it goes on; whoever is silent at its end gets a fresh chance then */
+    if (!instant_before(absence->to, INSTANT_NEVER)) { /* it goes on, and what it means is said at its end */
         if (host->silence)
             telling_update(host, c);
         return;
@@ -320,12 +319,13 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
     if (touched && !decided) {
         bool long_one = restart || host->waiting || absence->cause == CAUSE_RECEIVER_ISOLATED ||
                         length_ns > expectation_interval_ns(&host->expectation) / 4;
-        if (long_one && !host->restarted) { /* once in a silence: a fresh chance to be heard */
+        bool *given = restart ? &host->restarted : &host->recovered;
+        if (long_one && !*given) { /* once in a silence for each: a fresh chance to be heard */
             int64_t grace_ns = expectation_grace_ns(&host->expectation);
             int64_t interval_ns = expectation_interval_ns(&host->expectation);
             host->deadline[0] = instant_later(host->deadline[0], instant_add(absence->to, grace_ns - interval_ns));
             host->deadline[1] = instant_later(host->deadline[1], instant_add(absence->to, grace_ns));
-            host->restarted = true;
+            *given = true;
         } else if (long_one || host->moves < MOVES_MAX) {
             host->moves = (uint8_t)(host->moves + !long_one);
             host->deadline[0] = moved(host->deadline[0], length_ns);

@@ -215,6 +215,19 @@ void averages_drop_rows(struct averages *averages, uint32_t count)
     memmove(averages->rows, averages->rows + count, averages->row_count * sizeof *averages->rows);
 }
 
+void averages_cut(struct averages *averages, int64_t at)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < averages->row_count && averages->rows[i].at <= at; i++)
+        kept++;
+    struct averages_row *rows = averages->rows;
+    uint32_t capacity = averages->row_capacity;
+    averages_init(averages);
+    averages->rows = rows;
+    averages->row_capacity = capacity;
+    averages->row_count = kept;
+}
+
 /* Visits as many floats as the checkpoint has; a shorter catalogue's missing tail is NaN or zero. */
 static void visit_floats(struct codec *codec, uint64_t stored, float *values, float missing)
 {

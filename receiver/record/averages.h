@@ -61,6 +61,9 @@ int averages_add(struct averages *averages, struct wall at, const double metrics
 /* Forgets the first `count` rows: they are written. */
 void averages_drop_rows(struct averages *averages, uint32_t count);
 
+/* Forgets what was averaged of second `at` and later; the next beat begins anew. */
+void averages_cut(struct averages *averages, int64_t at);
+
 /* Visits everything, rows included, for a checkpoint. When reading, `averages` must be initialised; it takes one of a
  * shorter or longer catalogue too. Marks the codec failed on nonsense or out of memory. */
 void averages_visit(struct codec *codec, struct averages *averages);
