@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "receiver/listen/control_internal.h"
 
 enum { REASON_LEN_MAX = 500 };
@@ -58,6 +59,8 @@ void control_handle_relabel(struct client *client, const json_t *request, const 
         control_refuse(client, "out of memory");
         return;
     }
+    log_line(LOG_LEVEL_INFO, "%s: its outage of line %u counts as %s from now on: %s", host->name,
+             (unsigned)relabel.number, state_token(relabel.state), relabel.reason);
     host->changed_from = HOST_CHANGED_ALL;
     if (json_is_true(json_object_get(request, "open")) && host->state != STATE_UP) {
         host->relabelled = true;

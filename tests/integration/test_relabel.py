@@ -119,6 +119,7 @@ def test_running(_):
             equal(receiver.state("web1"), "up", "an outage that is over has nothing to do with now")
         text = receiver.twobeat("outages", "--csv").stdout.splitlines()[-1]
         check(text.count('""admin"", really (was down)"') == 1, text)
+        check(f"web1: its outage of line {rows(receiver, 'SELECT number FROM relabels')[0][0]} counts as admin" in receiver.log(), "the receiver's log")
         check("relabelled admin on " in receiver.twobeat("outages").stdout, "the notes of the table")
         line = receiver.twobeat("outages", "relabel", outage["id"], "--as", "admin", "--reason", "once more").stdout
         check(line.startswith("web1 from 20") and line.endswith(": admin -> admin\n"), line)
