@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/settings.h"
+#include "receiver/record/calendar.h"
 
 #define FLUSH_MIN_NS (300 * NS_PER_S)
 #define FLUSH_MAX_NS (3600 * NS_PER_S)
@@ -63,6 +64,16 @@ static int check_edges(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resu
     (void)opt;
     if (strcmp(value, "estimate") != 0 && strcmp(value, "conservative") != 0)
         return settings_fail(cfg, "outage_edges \"%s\" is neither \"estimate\" nor \"conservative\"", value);
+    *(const char **)result = value;
+    return 0;
+}
+
+static int check_zone(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    (void)opt;
+    if (!calendar_knows_zone(value))
+        return settings_fail(cfg, "time_zone \"%s\" is not known on this machine; write one as \"Europe/Berlin\"",
+                             value);
     *(const char **)result = value;
     return 0;
 }
@@ -193,7 +204,7 @@ static int load(struct receiver_settings *out, const char *path, const char *tex
         CFG_STR_CB("flush_interval", "auto", CFGF_NONE, check_flush),
         CFG_STR_CB("outage_edges", "estimate", CFGF_NONE, check_edges),
         CFG_STR_CB("planned_limit", "30m", CFGF_NONE, check_limit),
-        CFG_STR_CB("time_zone", NULL, CFGF_NONE, check_not_empty),
+        CFG_STR_CB("time_zone", NULL, CFGF_NONE, check_zone),
         CFG_END(),
     };
     cfg_t *cfg = path ? settings_parse_file(options, path, error) : settings_parse_text(options, text, name, error);

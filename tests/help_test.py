@@ -83,7 +83,7 @@ def commands_of(text):
 
 def check_command(page, twobeat, command):
     _, text = run(twobeat, *command.split(), "--help")
-    heads = [head for head, _ in page.items(page.section("DESCRIPTION")) if re.match(rf"Ic {command}(?: |$)", head)]
+    heads = [head for head, _ in page.items(page.section("DESCRIPTION")) if re.match(rf"Ic {command}(?= [A-Z]|$)", head)]
     if len(heads) != 1:
         fault(page.path, f"{command}: has {len(heads)} entries, wanted 1")
         return

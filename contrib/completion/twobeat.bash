@@ -48,6 +48,7 @@ _twobeat_options() {
         status) echo --watch ;;
         uptime) echo "$period --mean" ;;
         outages) echo "$period --csv" ;;
+        'outages relabel') echo --as --reason ;;
         graph) echo --what --period --output --print-command ;;
         'maintenance start') echo --for --until --reason ;;
         'maintenance plan') echo --from --to --reason ;;
@@ -71,6 +72,7 @@ _twobeat_value() {
         --from | --to | --until) words=$(printf '%(%Y-%m-%d)T' -1) ;;
         --for) words='30m 1h 2h 4h 1d 7d' ;;
         --mean) words='hosts seconds' ;;
+        --as) words='up down admin unknown' ;;
         --what) words=state ;;
         --generation) words='1 2 3' ;;
         --reason) ;;
@@ -90,6 +92,8 @@ _twobeat() {
         elif [[ $word != -* && -z $command ]]; then
             command=$group${group:+ }$word
             [[ -z $group && -n $(_twobeat_second_words "$word") ]] && group=$word command=
+        elif [[ $command == outages && $word == relabel ]]; then
+            command='outages relabel' # a command as well as the first word of one
         fi
     done
     if [[ $current == -* ]]; then
@@ -102,6 +106,8 @@ _twobeat() {
         case $command in
             key* | host* | 'maintenance list') ;;
             'maintenance cancel') words=$(_twobeat_maintenance) ;;
+            'outages relabel') words=$(_twobeat_list outages) ;;
+            outages) words="relabel $(_twobeat_hosts)" ;;
             *) words=$(_twobeat_hosts) ;;
         esac
     fi

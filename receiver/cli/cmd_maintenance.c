@@ -14,6 +14,7 @@
 #include "receiver/cli/options.h"
 #include "receiver/cli/period.h"
 #include "receiver/cli/record.h"
+#include "receiver/cli/record_writer.h"
 #include "receiver/cli/text.h"
 
 #define REASON_MAX 500
@@ -24,7 +25,7 @@ int change_check_hosts(const struct cli *cli, bool *stopped, struct error *error
     int code = live_check_hosts(cli, stopped, error);
     if (code != CLI_OK || !*stopped)
         return code;
-    if (maintenance_record_become_owner(cli->data, error))
+    if (record_writer_become_owner(cli->data, error))
         return CLI_NO_RECORD;
     code = record_open(&record, cli, error);
     if (code == CLI_OK)

@@ -16,6 +16,7 @@
 #include "receiver/cli/options.h"
 #include "receiver/cli/period.h"
 #include "receiver/cli/record.h"
+#include "receiver/cli/record_writer.h"
 #include "receiver/cli/table.h"
 #include "receiver/cli/text.h"
 
@@ -210,7 +211,7 @@ static int run_cancel(struct cli *cli, struct error *error)
     if ((code = cancel_live(cli, id, &stopped, error)) != CLI_OK)
         return code;
     if (stopped) {
-        if (maintenance_record_become_owner(cli->data, error))
+        if (record_writer_become_owner(cli->data, error))
             return CLI_NO_RECORD;
         if ((code = maintenance_record_cancel(cli, id, error)) != CLI_OK)
             return code;

@@ -15,6 +15,7 @@
 #include "receiver/cli/text.h"
 
 static const char *const headings[] = {">ID", "HOST", "STATE", "FROM", "TO", ">LENGTH", "CAUSE", "BOUNDS", "NOTES"};
+#define NOTE_MAX 1024
 #define COLUMNS (sizeof headings / sizeof headings[0])
 
 /* Where the outages go. */
@@ -24,31 +25,63 @@ struct output {
     struct table table; /* otherwise */
 };
 
+/* "relabelled admin on 2026-11-22 10:00:00 CET: wrong cable (was down)"; false if there is nothing to note. */
+static bool note_format(char out[NOTE_MAX], const struct outage *o)
+{
+    char when[TEXT_MAX];
+    if (!o->relabel)
+        return false;
+    text_time(when, o->relabel->entered);
+    (void)snprintf(out, NOTE_MAX, "relabelled %s on %s: %s (was %s)", state_token(o->state), when, o->relabel->reason,
+                   state_token(o->told));
+    return true;
+}
+
 static void add_json(json_t *list, int64_t id, const char *host, const struct outage *o)
 {
+    char note[NOTE_MAX];
+    json_t *notes = json_array();
+    if (note_format(note, o))
+        (void)json_array_append_new(notes, json_string(note));
     json_t *to = o->open ? json_null() : json_integer(o->to);
     json_t *to_bounds =
         o->open ? json_null() : json_pack("[I, I]", (json_int_t)o->to_earliest, (json_int_t)o->to_latest);
     const char *cause = o->cause == CAUSE_NONE ? NULL : cause_token(o->cause);
-    (void)json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:s?, s:{s:[I, I], s:o}, s:[]}", "id",
+    (void)json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:s?, s:{s:[I, I], s:o}, s:o}", "id",
                                                 (json_int_t)id, "host", host, "state", state_token(o->state), "from",
                                                 (json_int_t)o->from, "to", to, "seconds", (json_int_t)o->seconds,
                                                 "cause", cause, "bounds", "from", (json_int_t)o->from_earliest,
-                                                (json_int_t)o->from_latest, "to", to_bounds, "notes"));
+                                                (json_int_t)o->from_latest, "to", to_bounds, "notes", notes));
 }
 
-/* No field can hold a quote, a comma or a line break: names and tokens have none. */
+/* The text that somebody wrote stands in quotes, and a quote in it is doubled. */
+static void print_csv_text(const char *text)
+{
+    (void)putchar('"');
+    for (; *text; text++) {
+        if (*text == '"')
+            (void)putchar('"');
+        (void)putchar(*text);
+    }
+    (void)putchar('"');
+}
+
+/* No other field can hold a quote, a comma or a line break: names and tokens have none. */
 static void print_csv(int64_t id, const char *host, const struct outage *o)
 {
     int64_t ends[] = {o->to, o->to_earliest, o->to_latest};
+    char note[NOTE_MAX];
     char from[3][TEXT_MAX], to[3][TEXT_MAX] = {"", "", ""};
     text_time_iso(from[0], o->from);
     text_time_iso(from[1], o->from_earliest);
     text_time_iso(from[2], o->from_latest);
     for (int i = 0; i < 3 && !o->open; i++)
         text_time_iso(to[i], ends[i]);
-    (void)printf("%" PRId64 ",%s,%s,%s,%s,%" PRId64 ",%s,%s,%s,%s,%s,\n", id, host, state_token(o->state), from[0],
-                 to[0], o->seconds, cause_token(o->cause), from[1], from[2], to[1], to[2]);
+    (void)printf("%" PRId64 ",%s,%s,%s,%s,%" PRId64 ",%s,%s,%s,%s,%s,", id, host, state_token(o->state), from[0], to[0],
+                 o->seconds, cause_token(o->cause), from[1], from[2], to[1], to[2]);
+    if (note_format(note, o))
+        print_csv_text(note);
+    (void)putchar('\n');
 }
 
 /* How far the true edge may lie before and after the one that is recorded: "-30s +2s", or "exact". */
@@ -66,7 +99,7 @@ static void bounds_format(char out[TEXT_MAX], int64_t edge, int64_t earliest, in
 
 static void add_row(struct table *table, int64_t id, const char *host, const struct outage *o)
 {
-    char from[TEXT_MAX], to[TEXT_MAX];
+    char from[TEXT_MAX], to[TEXT_MAX], note[NOTE_MAX];
     table_add(table, "%" PRId64, id);
     table_add(table, "%s", host);
     table_add(table, "%s", state_token(o->state));
@@ -83,7 +116,7 @@ static void add_row(struct table *table, int64_t id, const char *host, const str
         table_add(table, "%s", from);
     else
         table_add(table, "%s, %s", from, to);
-    table_add(table, "%s", "");
+    table_add(table, "%s", note_format(note, o) ? note : "");
 }
 
 static int list_host(struct output *output, struct record *record, const struct log_host *host,
@@ -156,6 +189,7 @@ const struct command command_outages = {
     .help = PERIOD_HELP
     "\n  --csv   comma-separated values, times in ISO 8601\n\n"
     "An outage that reaches beyond the period is shown whole. Bounds tell how far the true edge may lie before and\n"
-    "after the recorded one. An open outage has no end; its length counts up to the receiver's last sign of life.\n",
+    "after the recorded one. An open outage has no end; its length counts up to the receiver's last sign of life.\n"
+    "Notes tell what somebody said about an outage with `twobeat outages relabel`.\n",
     .run = run_outages,
 };

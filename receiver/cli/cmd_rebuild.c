@@ -9,6 +9,7 @@
 
 #include "receiver/cli/cli.h"
 #include "receiver/cli/cmd_maintenance.h"
+#include "receiver/cli/cmd_rebuild.h"
 #include "receiver/cli/live.h"
 #include "receiver/cli/options.h"
 #include "receiver/cli/record.h"
@@ -32,7 +33,7 @@ static int rebuild_host(const struct record *record, const struct log_host *host
     return rc;
 }
 
-static int rebuild_all(const struct record *record, const struct cli *cli, json_t *rebuilt, struct error *error)
+int rebuild_record(const struct record *record, const struct cli *cli, json_t *rebuilt, struct error *error)
 {
     char *folder = NULL;
     struct rrd_store *store = NULL;
@@ -58,7 +59,7 @@ static int rebuild_stopped(const struct cli *cli, json_t *rebuilt, struct error 
         return CLI_NO_RECORD;
     int code = record_open(&record, cli, error);
     if (code == CLI_OK) {
-        code = rebuild_all(&record, cli, rebuilt, error) ? CLI_NO_RECORD : CLI_OK;
+        code = rebuild_record(&record, cli, rebuilt, error) ? CLI_NO_RECORD : CLI_OK;
         record_close(&record);
     }
     (void)close(lock);

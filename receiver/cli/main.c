@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &command_check,
     &command_uptime,
     &command_outages,
+    &command_outages_relabel,
     &command_graph,
     &command_host_list,
     &command_maintenance_start,
@@ -50,14 +51,21 @@ static int find_command_word(int argc, char **argv, int from)
     return i < argc ? i : argc;
 }
 
+static const struct command *find_name(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+/* Two words come before one: `outages` is a command, too. */
 static const struct command *find_command(const char *first, const char *second)
 {
     char words[64];
     (void)snprintf(words, sizeof words, "%s %s", first, second);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, words) == 0 || strcmp(commands[i]->name, first) == 0)
-            return commands[i];
-    return NULL;
+    const struct command *command = find_name(words);
+    return command ? command : find_name(first);
 }
 
 /* Whether some command begins with this word and takes a second one. */

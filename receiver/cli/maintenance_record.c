@@ -6,121 +6,20 @@
  * receiver itself will do at its start. */
 #include "receiver/cli/maintenance_record.h"
 
-#include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/name.h"
 #include "common/time.h"
-#include "receiver/record/record_lock.h"
-#include "receiver/record/schema.h"
+#include "receiver/cli/record_writer.h"
 
-#define BUSY_TIMEOUT_MS 5000
-
-/* The record, open for a change. */
-struct writer {
-    sqlite3 *db;
-    int lock;
-    int64_t alive, alive_ns; /* the last mark of the receiver, on both clocks */
-    char path[PATH_MAX];
-};
-
-int maintenance_record_become_owner(const char *data, struct error *error)
-{
-    struct stat st;
-    if (stat(data, &st) != 0)
-        return error_set(error, "%s: %s; name the data directory of a receiver with --data", data, strerror(errno));
-    if (geteuid() != 0 || st.st_uid == 0)
-        return 0;
-    if (setgroups(1, &st.st_gid) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
-        return error_set(error, "cannot become user %u, the owner of %s: %s", (unsigned)st.st_uid, data,
-                         strerror(errno));
-    return 0;
-}
-
-static int writer_fail(const struct writer *writer, struct error *error)
-{
-    return error_set(error, "%s: cannot write: %s", writer->path, sqlite3_errmsg(writer->db));
-}
-
-/* Runs a statement that gives up to two integers; leaves them alone if it gives no row. */
-static int query_integers(struct writer *writer, const char *sql, int64_t *first, int64_t *second, struct error *error)
-{
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(writer->db, sql, -1, &stmt, NULL);
-    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        *first = sqlite3_column_int64(stmt, 0);
-        *second = sqlite3_column_int64(stmt, 1);
-    }
-    (void)sqlite3_finalize(stmt);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : writer_fail(writer, error);
-}
-
-static void writer_close(struct writer *writer)
-{
-    (void)sqlite3_close(writer->db);
-    if (writer->lock >= 0)
-        (void)close(writer->lock);
-}
-
-static int writer_prepare(struct writer *writer, const char *data, struct error *error)
-{
-    int persist = 1;
-    int64_t version = 0, unused = 0;
-    (void)snprintf(writer->path, sizeof writer->path, "%s/receiver.db", data);
-    writer->lock = record_lock_take(data, error);
-    if (writer->lock < 0)
-        return -1;
-    if (sqlite3_open_v2(writer->path, &writer->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-        return writer_fail(writer, error);
-    (void)sqlite3_busy_timeout(writer->db, BUSY_TIMEOUT_MS);
-    /* -wal and -shm stay, for readers that cannot create them. */
-    (void)sqlite3_file_control(writer->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-    if (query_integers(writer, "PRAGMA user_version", &version, &unused, error))
-        return -1;
-    if (version != SCHEMA_VERSION)
-        return error_set(error, "%s: is of version %d, but this program writes version %d; use the one of the receiver",
-                         writer->path, (int)version, SCHEMA_VERSION);
-    if (query_integers(writer, "SELECT alive, alive_ns FROM runs ORDER BY id DESC LIMIT 1", &writer->alive,
-                       &writer->alive_ns, error))
-        return -1;
-    if (writer->alive == 0)
-        return error_set(error, "%s: no receiver ever ran here; start it first", writer->path);
-    if (sqlite3_exec(writer->db, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-        return writer_fail(writer, error);
-    return 0;
-}
-
-static int writer_open(struct writer *writer, const char *data, struct error *error)
-{
-    *writer = (struct writer){.lock = -1};
-    int rc = writer_prepare(writer, data, error);
-    if (rc != 0)
-        writer_close(writer);
-    return rc;
-}
-
-/* Commits if all went well so far (`rc` is 0), and closes. */
-static int writer_finish(struct writer *writer, int rc, struct error *error)
-{
-    if (rc == 0 && sqlite3_exec(writer->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        rc = writer_fail(writer, error);
-    writer_close(writer);
-    return rc;
-}
-
-static int64_t instant_of(const struct writer *writer, int64_t at)
+static int64_t instant_of(const struct record_writer *writer, int64_t at)
 {
     return writer->alive_ns + (at - writer->alive) * NS_PER_S;
 }
 
-static int insert_line(struct writer *writer, const char *pattern, int64_t now, int64_t from, int64_t until,
+static int insert_line(struct record_writer *writer, const char *pattern, int64_t now, int64_t from, int64_t until,
                        const char *reason, json_t *ids, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
@@ -128,7 +27,7 @@ static int insert_line(struct writer *writer, const char *pattern, int64_t now, 
                            "INSERT INTO maintenance (pattern, starts, ends, starts_ns, ends_ns, reason, entered)"
                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                            -1, &stmt, NULL) != SQLITE_OK)
-        return writer_fail(writer, error);
+        return record_writer_fail(writer, error);
     (void)sqlite3_bind_text(stmt, 1, pattern, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(stmt, 2, from);
     (void)sqlite3_bind_int64(stmt, 4, instant_of(writer, from));
@@ -138,7 +37,7 @@ static int insert_line(struct writer *writer, const char *pattern, int64_t now, 
         (void)sqlite3_bind_int64(stmt, 5, instant_of(writer, until));
     }
     (void)sqlite3_bind_text(stmt, 6, reason, -1, SQLITE_STATIC);
-    int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : writer_fail(writer, error);
+    int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : record_writer_fail(writer, error);
     (void)sqlite3_finalize(stmt);
     if (rc == 0)
         (void)json_array_append_new(ids, json_integer(sqlite3_last_insert_rowid(writer->db)));
@@ -148,34 +47,34 @@ static int insert_line(struct writer *writer, const char *pattern, int64_t now, 
 int maintenance_record_add(const struct cli *cli, int64_t from, int64_t until, const char *reason, json_t *ids,
                            struct error *error)
 {
-    struct writer writer;
-    if (writer_open(&writer, cli->data, error))
+    struct record_writer writer;
+    if (record_writer_open(&writer, cli->data, error))
         return -1;
     int rc = 0;
     for (size_t i = 0; i < cli->arg_count && rc == 0; i++)
         rc = insert_line(&writer, cli->args[i], cli->now, from, until, reason, ids, error);
-    return writer_finish(&writer, rc, error);
+    return record_writer_finish(&writer, rc, error);
 }
 
-static int end_line(struct writer *writer, int64_t id, int64_t now, struct error *error)
+static int end_line(struct record_writer *writer, int64_t id, int64_t now, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(writer->db, "UPDATE maintenance SET ends = ?, ends_ns = ? WHERE id = ?", -1, &stmt, NULL) !=
         SQLITE_OK)
-        return writer_fail(writer, error);
+        return record_writer_fail(writer, error);
     (void)sqlite3_bind_int64(stmt, 1, now);
     (void)sqlite3_bind_int64(stmt, 2, instant_of(writer, now));
     (void)sqlite3_bind_int64(stmt, 3, id);
-    int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : writer_fail(writer, error);
+    int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : record_writer_fail(writer, error);
     (void)sqlite3_finalize(stmt);
     return rc;
 }
 
 int maintenance_record_end(const struct cli *cli, json_t *ended, struct error *error)
 {
-    struct writer writer;
+    struct record_writer writer;
     sqlite3_stmt *stmt = NULL;
-    if (writer_open(&writer, cli->data, error))
+    if (record_writer_open(&writer, cli->data, error))
         return -1;
     int rc = 0, step = SQLITE_ERROR;
     if (sqlite3_prepare_v2(writer.db,
@@ -190,41 +89,41 @@ int maintenance_record_end(const struct cli *cli, json_t *ended, struct error *e
         }
     }
     if (step != SQLITE_DONE)
-        rc = writer_fail(&writer, error);
+        rc = record_writer_fail(&writer, error);
     (void)sqlite3_finalize(stmt);
     for (size_t i = 0; i < json_array_size(ended) && rc == 0; i++)
         rc = end_line(&writer, json_integer_value(json_array_get(ended, i)), cli->now, error);
-    return writer_finish(&writer, rc, error);
+    return record_writer_finish(&writer, rc, error);
 }
 
 /* Takes the line back that begins in the future: on both clocks it ends exactly where it begins. */
-static int void_line(struct writer *writer, int64_t id, struct error *error)
+static int void_line(struct record_writer *writer, int64_t id, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(writer->db, "UPDATE maintenance SET ends = starts, ends_ns = starts_ns WHERE id = ?", -1,
                            &stmt, NULL) != SQLITE_OK)
-        return writer_fail(writer, error);
+        return record_writer_fail(writer, error);
     (void)sqlite3_bind_int64(stmt, 1, id);
-    int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : writer_fail(writer, error);
+    int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : record_writer_fail(writer, error);
     (void)sqlite3_finalize(stmt);
     return rc;
 }
 
 /* Reads when a line begins and ends (INT64_MAX: open); `starts` stays 0 if there is none. */
-static int read_line(struct writer *writer, int64_t id, int64_t *starts, int64_t *ends, struct error *error)
+static int read_line(struct record_writer *writer, int64_t id, int64_t *starts, int64_t *ends, struct error *error)
 {
     char sql[128];
     *starts = *ends = 0;
     (void)snprintf(sql, sizeof sql, "SELECT starts, ifnull(ends, %" PRId64 ") FROM maintenance WHERE id = %" PRId64,
                    INT64_MAX, id);
-    return query_integers(writer, sql, starts, ends, error);
+    return record_writer_query(writer, sql, starts, ends, error);
 }
 
 int maintenance_record_cancel(const struct cli *cli, int64_t id, struct error *error)
 {
-    struct writer writer;
+    struct record_writer writer;
     int64_t starts, ends;
-    if (writer_open(&writer, cli->data, error))
+    if (record_writer_open(&writer, cli->data, error))
         return CLI_NO_RECORD;
     int code = CLI_OK;
     if (read_line(&writer, id, &starts, &ends, error))
@@ -236,5 +135,5 @@ int maintenance_record_cancel(const struct cli *cli, int64_t id, struct error *e
         code = cli_fail(error, CLI_USAGE, "maintenance %" PRId64 " is over; what was recorded is not changed", id);
     else if (starts > cli->now ? void_line(&writer, id, error) : end_line(&writer, id, cli->now, error))
         code = CLI_NO_RECORD;
-    return writer_finish(&writer, code, error) && code == CLI_OK ? CLI_NO_RECORD : code;
+    return record_writer_finish(&writer, code, error) && code == CLI_OK ? CLI_NO_RECORD : code;
 }

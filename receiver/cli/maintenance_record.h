@@ -11,10 +11,6 @@
 #include "common/error.h"
 #include "receiver/cli/cli.h"
 
-/* If this process is root: goes on as the owner of the data directory, so that no file there becomes root's. To be
- * called before anything is opened. */
-int maintenance_record_become_owner(const char *data, struct error *error);
-
 #define MAINTENANCE_AHEAD_MAX_S (INT64_C(3660) * 86400) /* ten years: what the receiver takes */
 
 /* Enters one line for each argument, from `from` (now or later) until `until` (Unix seconds; 0: until somebody ends it).

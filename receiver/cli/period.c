@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "receiver/record/calendar.h"
+
 #define DAYS_DEFAULT 90
 #define DAYS_MAX 36500
 #define DAY_S 86400
@@ -116,10 +118,8 @@ int period_parse_month(struct period *out, const char *text, struct error *error
     const char *rest = take_number(take_char(take_number(text, 4, &year), '-'), 2, &month);
     if (!rest || *rest || year < 1970 || month < 1 || month > 12)
         return error_set(error, "\"%s\" is no month; write YYYY-MM", text);
-    struct tm first = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = 1, .tm_isdst = -1};
-    struct tm next = {.tm_year = year - 1900, .tm_mon = month, .tm_mday = 1, .tm_isdst = -1};
-    out->from = (int64_t)mktime(&first);
-    out->to = (int64_t)mktime(&next);
+    out->from = calendar_month_begin(12 * year + month - 1);
+    out->to = calendar_month_begin(12 * year + month);
     return 0;
 }
 

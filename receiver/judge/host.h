@@ -90,8 +90,10 @@ struct host {
     struct silence_record *silence; /* owned; NULL while all is well */
     enum state state;               /* as of the log, never LATE */
     enum cause cause;
-    int64_t since;  /* Unix seconds */
-    uint32_t lines; /* of the log */
+    int64_t since;   /* Unix seconds */
+    uint32_t lines;  /* of the log */
+    bool relabelled; /* this outage, by a person, as `label`; shown until it is over, and nothing else */
+    enum state label;
 
     /* record */
     uint64_t position; /* number of the last fact that the checkpoint in the database contains */

@@ -38,6 +38,7 @@ static void tell_line(struct host *host, struct told *told, const struct silence
     host->state = told->state;
     host->cause = told->cause;
     host->since = told->at;
+    host->relabelled = host->relabelled && told->state != STATE_UP;
     if (told->at < host->changed_from)
         host->changed_from = told->at;
 }

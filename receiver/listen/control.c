@@ -209,6 +209,8 @@ static void handle_change(struct client *client, const char *op, const json_t *r
     }
     if (cancels)
         control_handle_cancel(client, request);
+    else if (strcmp(op, "relabel") == 0)
+        control_handle_relabel(client, request, patterns);
     else if (strcmp(op, "maintenance_start") == 0)
         control_handle_start(client, request, patterns);
     else if (strcmp(op, "maintenance_plan") == 0)
@@ -222,8 +224,8 @@ static void handle_change(struct client *client, const char *op, const json_t *r
 
 static bool is_change(const char *op)
 {
-    static const char *const changes[] = {"maintenance_start", "maintenance_plan", "maintenance_end",
-                                          "maintenance_cancel", "rebuild"};
+    static const char *const changes[] = {"maintenance_start",  "maintenance_plan", "maintenance_end",
+                                          "maintenance_cancel", "relabel",          "rebuild"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
         if (strcmp(op, changes[i]) == 0)
             return true;

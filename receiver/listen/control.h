@@ -6,6 +6,7 @@
  *   {"op":"maintenance_end","hosts":["web*"]}
  *   {"op":"maintenance_plan","hosts":["web*"],"from":UNIX,"to":UNIX,"reason":"text"}
  *   {"op":"maintenance_cancel","id":7}
+ *   {"op":"relabel","hosts":["web1"],"number":4,"as":"admin","reason":"text","to_end":true,"open":false}
  *   {"op":"flush","hosts":["web*"]}
  *   {"op":"rebuild","hosts":["web*"]}
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* control_internal.h - what the files of the control socket share: control.c has the connections, control_maintenance.c the
- * requests about maintenance. */
+ * requests about maintenance, control_relabel.c what is said about outages. */
 #ifndef RECEIVER_LISTEN_CONTROL_INTERNAL_H
 #define RECEIVER_LISTEN_CONTROL_INTERNAL_H
 
@@ -44,5 +44,8 @@ void control_handle_start(struct client *client, const json_t *request, const js
 void control_handle_plan(struct client *client, const json_t *request, const json_t *patterns);
 void control_handle_end(struct client *client, const json_t *patterns);
 void control_handle_cancel(struct client *client, const json_t *request);
+
+/* What somebody says about an outage. */
+void control_handle_relabel(struct client *client, const json_t *request, const json_t *patterns);
 
 #endif

@@ -127,10 +127,15 @@ void daemon_on_tick(uv_timer_t *timer)
 
 /* ---- settings and signals ---- */
 
-/* Sockets and data directory stay as they are until a restart. */
+static bool differ(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) != 0 : a != b;
+}
+
+/* Sockets, data directory and time zone stay as they are until a restart. */
 static bool needs_restart(const struct receiver_settings *a, const struct receiver_settings *b)
 {
-    if (strcmp(a->data, b->data) != 0 || a->listen_count != b->listen_count)
+    if (strcmp(a->data, b->data) != 0 || differ(a->time_zone, b->time_zone) || a->listen_count != b->listen_count)
         return true;
     for (size_t i = 0; i < a->listen_count; i++)
         if (strcmp(a->listen[i], b->listen[i]) != 0)
@@ -152,7 +157,8 @@ static void reload(struct daemon *daemon)
         return;
     }
     if (needs_restart(&daemon->settings, &settings))
-        log_line(LOG_LEVEL_WARNING, "%s: `listen` and `data` take effect with a restart only", daemon->config);
+        log_line(LOG_LEVEL_WARNING, "%s: `listen`, `data` and `time_zone` take effect with a restart only",
+                 daemon->config);
     receiver_set_options(daemon->receiver, daemon_now(daemon), settings.planned_limit_ns, settings.conservative);
     keeper_set_flush_interval(daemon->keeper, settings.flush_interval_ns);
     receiver_settings_clear(&daemon->settings);

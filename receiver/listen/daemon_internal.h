@@ -11,6 +11,7 @@
 #include "receiver/listen/keeper.h"
 #include "receiver/listen/notices.h"
 #include "receiver/listen/udp.h"
+#include "receiver/record/calendar.h"
 
 struct listener {
     struct udp_socket udp;
@@ -22,6 +23,7 @@ struct daemon {
     uv_loop_t loop;
     struct receiver_settings settings;
     const char *config;
+    char zone[CALENDAR_ZONE_MAX]; /* time_zone, or what the system's is called */
     struct receiver *receiver;
     struct intake *intake;
     struct journal *journal;

@@ -16,6 +16,7 @@
 #include "common/privileges.h"
 #include "receiver/listen/daemon_internal.h"
 #include "receiver/listen/interfaces.h"
+#include "receiver/listen/relabelled.h"
 #include "receiver/record/record_lock.h"
 
 #define HOSTS_MAX 1000000
@@ -113,7 +114,8 @@ static int create_core(struct daemon *daemon, struct error *error)
 static int load(struct daemon *daemon, struct journal_start *start, struct error *error)
 {
     daemon->journal = journal_open(daemon->settings.data, error);
-    if (!daemon->journal || journal_load(daemon->journal, daemon->receiver, start, error) != 0)
+    if (!daemon->journal || journal_load(daemon->journal, daemon->receiver, start, error) != 0 ||
+        relabelled_load(daemon->receiver, daemon->settings.data, error) != 0)
         return -1;
     int64_t boottime_ns = judging_clock_read_ns(CLOCK_BOOTTIME);
     struct wall wall = {judging_clock_read_ns(CLOCK_REALTIME)};
@@ -135,7 +137,7 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
 
 static int create_services(struct daemon *daemon, int64_t last_window_id, struct error *error)
 {
-    struct keeper_options keeper = {daemon->settings.data, daemon->settings.flush_interval_ns};
+    struct keeper_options keeper = {daemon->settings.data, daemon->settings.flush_interval_ns, daemon->zone};
     daemon->keeper = keeper_create(&daemon->loop, daemon->receiver, daemon->journal, &keeper, error);
     if (!daemon->keeper)
         return -1;
@@ -220,7 +222,8 @@ static int set_up(struct daemon *daemon, struct error *error)
 {
     struct journal_start start;
     const char *data = daemon->settings.data;
-    if (judging_clock_read_boot_id(daemon->boot_id, error) != 0 || check_data(data, error) != 0 ||
+    if (calendar_use_zone(daemon->settings.time_zone, daemon->zone, error) != 0 ||
+        judging_clock_read_boot_id(daemon->boot_id, error) != 0 || check_data(data, error) != 0 ||
         create_core(daemon, error) != 0 || open_sockets(daemon, error) != 0 ||
         privileges_drop_to_owner(data, error) != 0 || open_data(daemon, error) != 0 || load(daemon, &start, error) != 0)
         return -1;

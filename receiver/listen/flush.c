@@ -7,14 +7,17 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "receiver/listen/pending.h"
 #include "receiver/listen/worker.h"
 #include "receiver/record/log_reader.h"
+#include "receiver/record/months.h"
 #include "receiver/record/rrd_store.h"
 
 struct flusher {
     struct rrd_store *store;
     struct log_reader *reader; /* opened on the RRD thread */
     char *data;
+    char *zone;
     struct complaint trouble; /* of the loop's thread */
 };
 
@@ -25,6 +28,8 @@ struct flush_item {
     int64_t changed_from;
     struct averages_row *rows; /* owned copy */
     uint32_t row_count;
+    struct journal_month *months; /* owned */
+    size_t month_count;
     bool written;
 };
 
@@ -40,16 +45,17 @@ struct flush_job {
     void *context;
 };
 
-struct flusher *flusher_create(const char *data, struct error *error)
+struct flusher *flusher_create(const char *data, const char *zone, struct error *error)
 {
     struct flusher *flusher = calloc(1, sizeof *flusher);
     char *folder = NULL;
     if (flusher && asprintf(&folder, "%s/hosts", data) >= 0) {
         flusher->data = strdup(data);
+        flusher->zone = strdup(zone);
         flusher->store = rrd_store_create(folder);
         free(folder);
     }
-    if (!flusher || !flusher->data || !flusher->store) {
+    if (!flusher || !flusher->data || !flusher->zone || !flusher->store) {
         flusher_destroy(flusher);
         error_set(error, "out of memory");
         return NULL;
@@ -64,6 +70,7 @@ void flusher_destroy(struct flusher *flusher)
     rrd_store_destroy(flusher->store);
     log_reader_close(flusher->reader);
     free(flusher->data);
+    free(flusher->zone);
     free(flusher);
 }
 
@@ -76,8 +83,10 @@ void flush_job_destroy(struct flush_job *job)
 {
     if (!job)
         return;
-    for (size_t i = 0; i < job->count; i++)
+    for (size_t i = 0; i < job->count; i++) {
         free(job->items[i].rows);
+        free(job->items[i].months);
+    }
     free(job->items);
     free(job);
 }
@@ -126,6 +135,9 @@ static int write_item(struct flusher *flusher, struct flush_item *item, struct e
     if (!flusher->reader && !(flusher->reader = log_reader_open(flusher->data, error)))
         return -1;
     int rc = log_reader_timeline(flusher->reader, item->host, &log, error);
+    if (rc == 0)
+        rc = months_compute(flusher->reader, item->host, &log, item->changed_from, item->to, flusher->zone,
+                            &item->months, &item->month_count, error);
     if (rc == 0)
         rc = rrd_store_write_state(flusher->store, item->name, &log, item->changed_from, item->to, error);
     if (log.count == 0 || item->to <= log.spans[0].from)
@@ -179,4 +191,10 @@ void flush_job_finish(struct flush_job *job, size_t i, struct host *host)
     averages_drop_rows(&host->averages, item->row_count);
     if (item->to > host->written_to)
         host->written_to = item->to;
+}
+
+void flush_job_add_months(const struct flush_job *job, size_t i, struct host *host, struct pending *pending)
+{
+    if (pending_add_months(pending, job->items[i].months, job->items[i].month_count) != 0)
+        host->changed_from = HOST_CHANGED_ALL;
 }

@@ -14,9 +14,11 @@
 
 struct flusher;   /* what the RRD thread works with: librrd and its own view of the log */
 struct flush_job; /* a list of hosts */
+struct pending;
 struct worker;
 
-struct flusher *flusher_create(const char *data, struct error *error);
+/* `zone` is the name of the time zone of this process. */
+struct flusher *flusher_create(const char *data, const char *zone, struct error *error);
 void flusher_destroy(struct flusher *flusher);
 
 struct flush_job *flush_job_create(void); /* NULL: out of memory */
@@ -35,5 +37,8 @@ void flush_job_submit(struct flush_job *job, struct worker *worker, struct flush
 
 /* Takes what was written off the host; what could not be written stays for the next turn. */
 void flush_job_finish(struct flush_job *job, size_t i, struct host *host);
+/* Adds the rows of months that are to be stored. Without memory for them the host is marked as changed, so that they are
+ * computed again. */
+void flush_job_add_months(const struct flush_job *job, size_t i, struct host *host, struct pending *pending);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "receiver/listen/flush.h"
+#include "receiver/listen/pending.h"
 #include "receiver/listen/waiter.h"
 #include "receiver/listen/worker.h"
 
@@ -46,8 +47,7 @@ struct keeper {
     uint32_t trim_at; /* hosts looked at since the journal was last trimmed */
 
     /* for the next batch */
-    struct journal_window *windows;
-    size_t window_count;
+    struct pending pending;
     struct journal_checkpoint *checkpoints;
     size_t checkpoint_count;
     struct waiter *waiters;
@@ -75,7 +75,7 @@ struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, 
     keeper->journal = journal;
     keeper->flush_interval_ns = options->flush_interval_ns;
     keeper->commit_interval_ns = COMMIT_MAX_NS;
-    keeper->flusher = flusher_create(options->data, error);
+    keeper->flusher = flusher_create(options->data, options->zone, error);
     if (!keeper->flusher) {
         free(keeper);
         return NULL;
@@ -131,6 +131,7 @@ static void on_flushed(struct flush_job *job, void *context)
         struct host *host = table->hosts[flush_job_host(job, i)];
         /* A checkpoint also of what could not be written: one bad file must not keep the journal of all. */
         flush_job_finish(job, i, host);
+        flush_job_add_months(job, i, host, &keeper->pending);
         add_checkpoint(keeper, host);
     }
     flush_job_destroy(job);
@@ -312,12 +313,9 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
         log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
         abort();
     }
-    batch->windows = keeper->windows;
-    batch->window_count = keeper->window_count;
+    pending_move(&keeper->pending, batch);
     batch->checkpoints = keeper->checkpoints;
     batch->checkpoint_count = keeper->checkpoint_count;
-    keeper->windows = NULL;
-    keeper->window_count = 0;
     keeper->checkpoints = NULL;
     keeper->checkpoint_count = 0;
     commit->waiters = keeper->waiters;
@@ -345,7 +343,8 @@ void keeper_tick(struct keeper *keeper, struct instant now)
         return;
     }
     int64_t since_ns = instant_since(now, keeper->committed_at);
-    bool asked = keeper->waiters || keeper->window_count || (keeper->wanted_waiters && !keeper->flushing);
+    bool asked =
+        keeper->waiters || pending_is_urgent(&keeper->pending) || (keeper->wanted_waiters && !keeper->flushing);
     bool news = receiver_has_output(keeper->receiver);
     if (!(since_ns >= COMMIT_MAX_NS || asked || (news && since_ns >= keeper->commit_interval_ns)))
         return;
@@ -401,12 +400,12 @@ void keeper_destroy(struct keeper *keeper)
 
 int keeper_put_window(struct keeper *keeper, const struct journal_window *window)
 {
-    struct journal_window *grown = realloc(keeper->windows, (keeper->window_count + 1) * sizeof *grown);
-    if (!grown)
-        return -1;
-    keeper->windows = grown;
-    keeper->windows[keeper->window_count++] = *window;
-    return 0;
+    return pending_add_window(&keeper->pending, window);
+}
+
+int keeper_put_relabel(struct keeper *keeper, const struct journal_relabel *relabel)
+{
+    return pending_add_relabel(&keeper->pending, relabel);
 }
 
 int keeper_when_stored(struct keeper *keeper, keeper_done *done, void *context)

@@ -25,6 +25,7 @@ struct uv_loop_s;
 struct keeper_options {
     const char *data;          /* the data directory */
     int64_t flush_interval_ns; /* 0: by the number of hosts */
+    const char *zone;          /* name of the time zone of this process, for the months */
 };
 
 /* Both the core and the journal are borrowed. NULL with `error` set. */
@@ -44,6 +45,8 @@ typedef void keeper_done(void *context);
 
 /* Puts a maintenance window that is new, or that ends, into the next batch, taking over its texts. Returns 0, or -1: out of memory. */
 int keeper_put_window(struct keeper *keeper, const struct journal_window *window);
+/* The same with what was said about an outage. */
+int keeper_put_relabel(struct keeper *keeper, const struct journal_relabel *relabel);
 /* Calls `done` when all that was put is stored. Returns 0, or -1: out of memory. */
 int keeper_when_stored(struct keeper *keeper, keeper_done *done, void *context);
 

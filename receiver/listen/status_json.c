@@ -58,7 +58,7 @@ json_t *status_json_host(const struct host *host, const struct labels *labels, s
     if (!json)
         return NULL;
     json_object_set_new(json, "host", json_string(host->name));
-    json_object_set_new(json, "state", json_string(state_token(state)));
+    json_object_set_new(json, "state", json_string(state_token(host->relabelled ? host->label : state)));
     json_object_set_new(json, "cause", host->cause == CAUSE_NONE ? json_null() : json_string(cause_token(host->cause)));
     /* A late host has been so since the expectation that it missed. */
     json_object_set_new(json, "since",

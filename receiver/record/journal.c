@@ -25,6 +25,10 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [END_WINDOW] = "UPDATE maintenance SET ends = CASE WHEN ?3 <= starts_ns THEN starts ELSE ?2 END, ends_ns = ?3 "
                    "WHERE id = ?1",
+    [PUT_RELABEL] = "INSERT INTO relabels (host, number, to_end, state, reason, entered, position) "
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [PUT_MONTH] = "INSERT OR REPLACE INTO months (host, month, zone, up, down, unreachable, admin, unknown) "
+                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) "
                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
                     "ON CONFLICT (started_ns) DO UPDATE SET ended = excluded.ended, ended_ns = excluded.ended_ns",
@@ -143,9 +147,13 @@ void journal_batch_free(struct journal_batch *batch)
         free(batch->windows[i].pattern);
         free(batch->windows[i].reason);
     }
+    for (size_t i = 0; i < batch->relabel_count; i++)
+        free(batch->relabels[i].reason);
     free(batch->hosts);
     free(batch->checkpoints);
     free(batch->windows);
+    free(batch->relabels);
+    free(batch->months);
     memset(batch, 0, sizeof *batch);
 }
 
@@ -229,6 +237,43 @@ static int put_windows(struct journal *journal, const struct journal_batch *batc
     return 0;
 }
 
+static int put_relabels(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->relabel_count; i++) {
+        const struct journal_relabel *relabel = &batch->relabels[i];
+        sqlite3_stmt *stmt = journal->statements[PUT_RELABEL];
+        sqlite3_bind_int64(stmt, 1, relabel->host);
+        sqlite3_bind_int64(stmt, 2, relabel->number);
+        sqlite3_bind_int(stmt, 3, relabel->to_end);
+        sqlite3_bind_text(stmt, 4, state_token(relabel->state), -1, SQLITE_STATIC);
+        sqlite3_bind_text(stmt, 5, relabel->reason, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 6, relabel->entered);
+        sqlite3_bind_int64(stmt, 7, (int64_t)relabel->position);
+        if (step(journal, PUT_RELABEL, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int put_months(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->month_count; i++) {
+        const struct journal_month *month = &batch->months[i];
+        sqlite3_stmt *stmt = journal->statements[PUT_MONTH];
+        sqlite3_bind_int64(stmt, 1, month->host);
+        sqlite3_bind_text(stmt, 2, month->month, -1, SQLITE_STATIC);
+        sqlite3_bind_text(stmt, 3, month->zone, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 4, month->up);
+        sqlite3_bind_int64(stmt, 5, month->down);
+        sqlite3_bind_int64(stmt, 6, month->unreachable);
+        sqlite3_bind_int64(stmt, 7, month->admin);
+        sqlite3_bind_int64(stmt, 8, month->unknown);
+        if (step(journal, PUT_MONTH, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int put_absences(struct journal *journal, const struct journal_batch *batch, struct error *error)
 {
     for (size_t i = 0; i < batch->output.absence_count; i++) {
@@ -302,7 +347,8 @@ static int put_mark(struct journal *journal, const struct journal_batch *batch, 
 static int put_batch(struct journal *journal, const struct journal_batch *batch, struct error *error)
 {
     if (put_hosts(journal, batch, error) != 0 || put_lines(journal, &batch->output.lines, error) != 0 ||
-        put_windows(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
+        put_windows(journal, batch, error) != 0 || put_relabels(journal, batch, error) != 0 ||
+        put_months(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
         put_clock(journal, &batch->output, error) != 0 || put_facts(journal, &batch->output, error) != 0)
         return -1;
     return put_mark(journal, batch, error);

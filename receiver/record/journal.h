@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* journal.h - the only writer of receiver.db.
  *
- * What happened since the last call goes in as one batch, in one transaction: facts, lines of the log, new hosts, checkpoints, maintenance, the mark
+ * What happened since the last call goes in as one batch, in one transaction: facts, lines of the log, new hosts, checkpoints, maintenance, relabels, months, the mark
  * that says the receiver was alive. A batch is either there whole or not at all. Synced batches have reached the disk when
  * journal_commit returns; the others survive the death of the process, not that of the machine. Every call blocks on the
  * disk: they are made on a worker thread once the receiver runs, one at a time. */
@@ -16,6 +16,7 @@
 #include "common/name.h"
 #include "common/time.h"
 #include "receiver/judge/receiver.h"
+#include "receiver/record/calendar.h"
 
 struct journal;
 
@@ -43,6 +44,25 @@ struct journal_window {
     int64_t entered;
 };
 
+/* What somebody said about an outage. */
+struct journal_relabel {
+    uint32_t host;
+    uint32_t number; /* line that first told of it */
+    bool to_end;
+    enum state state;
+    char *reason; /* owned by the batch */
+    int64_t entered;
+    uint64_t position; /* last fact then */
+};
+
+/* The seconds of a month that has ended; replaces what was stored of it. */
+struct journal_month {
+    uint32_t host;
+    char month[8]; /* YYYY-MM */
+    char zone[CALENDAR_ZONE_MAX];
+    int64_t up, down, unreachable, admin, unknown;
+};
+
 struct journal_batch {
     struct receiver_output output;
     struct journal_host *hosts;
@@ -51,6 +71,10 @@ struct journal_batch {
     size_t checkpoint_count;
     struct journal_window *windows;
     size_t window_count;
+    struct journal_relabel *relabels;
+    size_t relabel_count;
+    struct journal_month *months;
+    size_t month_count;
     const struct labels *labels; /* a copy owned by the batch's maker, for the absences */
     uint64_t trim_to;            /* facts up to this one are in checkpoints and may go */
     struct instant alive;        /* the mark */

@@ -14,6 +14,8 @@ enum statement {
     PUT_CHECKPOINT,
     PUT_WINDOW,
     END_WINDOW,
+    PUT_RELABEL,
+    PUT_MONTH,
     PUT_ABSENCE,
     PUT_LABEL,
     MOVE_WINDOW,

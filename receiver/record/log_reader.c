@@ -16,20 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "receiver/record/log_reader_internal.h"
 #include "receiver/record/record_lock.h"
 #include "receiver/record/schema.h"
 
 #define BUSY_TIMEOUT_MS 5000
 
-struct log_reader {
-    sqlite3 *db;
-    sqlite3_stmt *lines;   /* the log of one host */
-    sqlite3_stmt *line_id; /* the rowid of one line */
-    int lock;              /* shared, while the database is open as immutable; else -1 */
-    char path[PATH_MAX];
-};
-
-static int reader_fail(const struct log_reader *reader, struct error *error)
+int log_reader_fail(const struct log_reader *reader, struct error *error)
 {
     return error_set(error, "%s: cannot read: %s", reader->path, sqlite3_errmsg(reader->db));
 }
@@ -97,7 +90,7 @@ static int db_open_immutable(struct log_reader *reader, const char *data, int *v
     if (uri_format(uri, sizeof uri, reader->path) != 0)
         return error_set(error, "%s: the path is too long", reader->path);
     if (db_open(reader, uri, SQLITE_OPEN_URI, version) != SQLITE_OK)
-        return reader_fail(reader, error);
+        return log_reader_fail(reader, error);
     return 0;
 }
 
@@ -117,7 +110,7 @@ static int reader_open(struct log_reader *reader, const char *data, struct error
     } else if (rc == SQLITE_NOTADB) {
         return error_set(error, "%s: is not the database of a receiver", reader->path);
     } else if (rc != SQLITE_OK) {
-        return reader_fail(reader, error);
+        return log_reader_fail(reader, error);
     }
     if (version != SCHEMA_VERSION)
         return error_set(error, "%s: is of version %d, but this program reads version %d; use the one of the receiver",
@@ -126,9 +119,12 @@ static int reader_open(struct log_reader *reader, const char *data, struct error
                            "SELECT number, at, state, cause, earliest, latest, decided, restates FROM transitions"
                            " WHERE host = ? ORDER BY number",
                            -1, &reader->lines, NULL) != SQLITE_OK ||
+        sqlite3_prepare_v2(reader->db,
+                           "SELECT id, number, to_end, state, reason, entered FROM relabels WHERE host = ? ORDER BY id",
+                           -1, &reader->relabels, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(reader->db, "SELECT id FROM transitions WHERE host = ? AND number = ?", -1, &reader->line_id,
                            NULL) != SQLITE_OK)
-        return reader_fail(reader, error);
+        return log_reader_fail(reader, error);
     return 0;
 }
 
@@ -152,6 +148,7 @@ void log_reader_close(struct log_reader *reader)
     if (!reader)
         return;
     (void)sqlite3_finalize(reader->lines);
+    (void)sqlite3_finalize(reader->relabels);
     (void)sqlite3_finalize(reader->line_id);
     (void)sqlite3_close(reader->db);
     if (reader->lock >= 0)
@@ -164,7 +161,7 @@ int log_reader_begin(struct log_reader *reader, struct error *error)
     /* BEGIN alone takes no view yet; the first read does. */
     if (sqlite3_exec(reader->db, "BEGIN; SELECT 1 FROM hosts LIMIT 1", NULL, NULL, NULL) == SQLITE_OK)
         return 0;
-    (void)reader_fail(reader, error);
+    (void)log_reader_fail(reader, error);
     log_reader_end(reader);
     return -1;
 }
@@ -209,7 +206,7 @@ int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t 
     if (rc == SQLITE_ROW)
         result = error_set(error, "out of memory");
     else if (rc != SQLITE_DONE)
-        result = reader_fail(reader, error);
+        result = log_reader_fail(reader, error);
     (void)sqlite3_finalize(stmt);
     if (result) {
         free(*hosts);
@@ -256,9 +253,9 @@ int log_reader_timeline(struct log_reader *reader, uint32_t host, struct timelin
         }
     }
     if (result == 0 && rc != SQLITE_DONE)
-        result = reader_fail(reader, error);
+        result = log_reader_fail(reader, error);
     (void)sqlite3_reset(reader->lines);
-    return result;
+    return result == 0 ? log_reader_add_relabels(reader, host, timeline, error) : result;
 }
 
 int64_t log_reader_line_id(struct log_reader *reader, uint32_t host, uint32_t number)
@@ -284,7 +281,7 @@ int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct e
                                 .alive_ns = sqlite3_column_int64(stmt, 2),
                                 .clean = sqlite3_column_int(stmt, 3)};
     }
-    int result = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : reader_fail(reader, error);
+    int result = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : log_reader_fail(reader, error);
     (void)sqlite3_finalize(stmt);
     return result;
 }
@@ -336,7 +333,7 @@ int log_reader_windows(struct log_reader *reader, struct log_window **windows, s
     if (result)
         (void)error_set(error, "out of memory");
     else if (rc != SQLITE_DONE)
-        result = reader_fail(reader, error);
+        result = log_reader_fail(reader, error);
     (void)sqlite3_finalize(stmt);
     while (result && *count > 0)
         log_window_free(&(*windows)[--*count]);

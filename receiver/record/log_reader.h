@@ -5,6 +5,7 @@
 #ifndef RECEIVER_RECORD_LOG_READER_H
 #define RECEIVER_RECORD_LOG_READER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,18 @@ struct log_host {
     char name[NAME_LEN_MAX + 1];
     int64_t first_at;   /* first heartbeat, Unix seconds */
     int64_t written_to; /* state.rrd holds the record up to here; 0: nothing */
+};
+
+/* A line of the log; `host` 0: there is none. */
+struct log_line {
+    uint32_t host, number;
+    bool is_up; /* it tells of no outage */
+};
+
+/* A host about whose outages something was said. */
+struct log_relabelled {
+    uint32_t host;
+    uint64_t position; /* last fact when the last of it was said */
 };
 
 /* Maintenance that was entered. */
@@ -46,10 +59,18 @@ void log_reader_end(struct log_reader *reader);
 
 /* All hosts, by name. `*hosts` is to be freed by the caller. */
 int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t *count, struct error *error);
-/* Folds the whole log of one host into `timeline` (zero-initialised by the caller, who frees it). */
+/* Folds the whole log of one host into `timeline` (zero-initialised by the caller, who frees it), with what was said about its
+ * outages. */
 int log_reader_timeline(struct log_reader *reader, uint32_t host, struct timeline *timeline, struct error *error);
 /* The rowid that people know a line of the log by (`outages` prints it), or 0. */
 int64_t log_reader_line_id(struct log_reader *reader, uint32_t host, uint32_t number);
+/* The line with that rowid. */
+int log_reader_find_line(struct log_reader *reader, int64_t id, struct log_line *line, struct error *error);
+/* The hosts about whose outages anything was said. `*hosts` is to be freed by the caller. */
+int log_reader_relabelled(struct log_reader *reader, struct log_relabelled **hosts, size_t *count, struct error *error);
+/* The last month, YYYY-MM, of which the table `months` has a row of this host and zone; "" if there is none. */
+int log_reader_last_month(struct log_reader *reader, uint32_t host, const char *zone, char month[8],
+                          struct error *error);
 /* The latest run; all zeros if the receiver never ran. */
 int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct error *error);
 

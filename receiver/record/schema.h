@@ -29,6 +29,26 @@
     "  decided INTEGER NOT NULL,"         /* when the receiver said so */                                              \
     "  restates INTEGER,"                 /* number of the line that this one corrects */                              \
     "  UNIQUE (host, number));"                                                                                        \
+    "CREATE TABLE relabels ("              /* what people said about outages afterwards: append only */                \
+    "  id INTEGER PRIMARY KEY,"                                                                                        \
+    "  host INTEGER NOT NULL REFERENCES hosts(id),"                                                                    \
+    "  number INTEGER NOT NULL,"           /* line of the log that first told of the outage; of two rows the later counts */\
+    "  to_end INTEGER NOT NULL,"           /* 1: it holds for all that follows before the host is up again */          \
+    "  state TEXT NOT NULL,"               /* up, down, admin, unknown */                                              \
+    "  reason TEXT NOT NULL,"                                                                                          \
+    "  entered INTEGER NOT NULL,"                                                                                      \
+    "  position INTEGER NOT NULL);"        /* last fact when it was entered: later checkpoints know of it */           \
+    "CREATE INDEX relabels_of_host ON relabels (host);"                                                                \
+    "CREATE TABLE months ("                /* seconds of each month that ended; follows from the log, kept for reports */\
+    "  host INTEGER NOT NULL REFERENCES hosts(id),"                                                                    \
+    "  month TEXT NOT NULL,"               /* YYYY-MM ... */                                                           \
+    "  zone TEXT NOT NULL,"                /* ... in this time zone */                                                 \
+    "  up INTEGER NOT NULL,"                                                                                           \
+    "  down INTEGER NOT NULL,"                                                                                         \
+    "  unreachable INTEGER NOT NULL,"      /* part of `down` */                                                        \
+    "  admin INTEGER NOT NULL,"                                                                                        \
+    "  unknown INTEGER NOT NULL,"          /* also what lies before the first heartbeat */                             \
+    "  PRIMARY KEY (host, month));"                                                                                    \
     "CREATE TABLE maintenance ("                                                                                       \
     "  id INTEGER PRIMARY KEY,"                                                                                        \
     "  pattern TEXT NOT NULL,"            /* host name or glob */                                                      \

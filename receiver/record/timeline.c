@@ -6,6 +6,7 @@
 #include "receiver/record/timeline.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MINUTE_S 60
 
@@ -24,7 +25,7 @@ static int64_t minute_after(int64_t at)
 /* The line that first told what line `number` tells. Only lines that restate another one, or only prolong a span, have
  * an alias. They are kept because a restated line may long have been taken back by then: its span is no longer there
  * to be asked. */
-static uint32_t first_number_of(const struct timeline *timeline, uint32_t number)
+uint32_t timeline_first_number(const struct timeline *timeline, uint32_t number)
 {
     size_t low = 0, high = timeline->alias_count;
     while (low < high) {
@@ -72,8 +73,8 @@ int timeline_add(struct timeline *timeline, const struct transition *line)
     while (kept > 0 && timeline->spans[kept - 1].from >= line->at)
         kept--;
     const struct timeline_span *last = kept > 0 ? &timeline->spans[kept - 1] : NULL;
-    bool prolongs = last && last->state == line->state && last->cause == line->cause;
-    uint32_t first_number = line->restates ? first_number_of(timeline, line->restates) : line->number;
+    bool prolongs = last && last->told == line->state && last->cause == line->cause;
+    uint32_t first_number = line->restates ? timeline_first_number(timeline, line->restates) : line->number;
     if (prolongs)
         first_number = last->first_number;
     /* What can fail comes first, so that a line is added wholly or not at all. */
@@ -85,6 +86,7 @@ int timeline_add(struct timeline *timeline, const struct transition *line)
     if (!prolongs)
         timeline->spans[timeline->count++] = (struct timeline_span){.from = line->at,
                                                                     .state = line->state,
+                                                                    .told = line->state,
                                                                     .cause = line->cause,
                                                                     .earliest = line->earliest,
                                                                     .latest = line->latest,
@@ -97,7 +99,56 @@ void timeline_free(struct timeline *timeline)
 {
     free(timeline->spans);
     free(timeline->aliases);
+    for (size_t i = 0; i < timeline->relabel_count; i++)
+        free(timeline->relabels[i].reason);
+    free(timeline->relabels);
     *timeline = (struct timeline){0};
+}
+
+int timeline_add_relabel(struct timeline *timeline, const struct timeline_relabel *relabel)
+{
+    struct timeline_relabel *relabels = timeline->relabels;
+    char *reason = strdup(relabel->reason);
+    size_t i = 0;
+    while (i < timeline->relabel_count && relabels[i].number != relabel->number)
+        i++;
+    /* Few are ever said of one host: room is made for one at a time. */
+    if (reason && i == timeline->relabel_count)
+        relabels = realloc(relabels, (i + 1) * sizeof *relabels);
+    if (!reason || !relabels) {
+        free(reason);
+        return -1;
+    }
+    timeline->relabels = relabels;
+    if (i < timeline->relabel_count)
+        free(relabels[i].reason);
+    else
+        timeline->relabel_count++;
+    relabels[i] = *relabel;
+    relabels[i].reason = reason;
+    return 0;
+}
+
+static const struct timeline_relabel *find_relabel(const struct timeline *timeline, uint32_t number)
+{
+    for (size_t i = 0; i < timeline->relabel_count; i++)
+        if (timeline->relabels[i].number == number)
+            return &timeline->relabels[i];
+    return NULL;
+}
+
+void timeline_relabel(struct timeline *timeline)
+{
+    const struct timeline_relabel *reaching = NULL;
+    for (size_t i = 0; i < timeline->count; i++) {
+        struct timeline_span *span = &timeline->spans[i];
+        bool up = span->told == STATE_UP;
+        const struct timeline_relabel *own = up ? NULL : find_relabel(timeline, span->first_number);
+        if (up || (own && own->to_end))
+            reaching = own;
+        span->relabel = own ? own : reaching;
+        span->state = span->relabel ? span->relabel->state : span->told;
+    }
 }
 
 /* The number of spans that begin at or before `at`: the one before that index holds this second. */

@@ -7,6 +7,8 @@ static void outage_fill(struct outage *out, const struct timeline_span *span, co
 {
     *out = (struct outage){.number = span->first_number,
                            .state = span->state,
+                           .told = span->told,
+                           .relabel = span->relabel,
                            .cause = span->cause,
                            .open = next == NULL,
                            .from = span->from,
@@ -30,7 +32,7 @@ bool outages_next(const struct timeline *timeline, int64_t from, int64_t to, int
         ++*index;
         if (span->from >= to)
             return false;
-        if (span->state == STATE_UP || (next && next->from <= from))
+        if (span->told == STATE_UP || (next && next->from <= from))
             continue;
         outage_fill(out, span, next, limit);
         return true;

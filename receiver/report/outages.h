@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* outages.h - the spans of a host in which it was anything but up, one by one.
+/* outages.h - the spans of a host in which the log tells anything but up, one by one.
  *
  * An outage is shown whole, with its true edges, also where it reaches beyond the period that was asked for. Pure. */
 #ifndef RECEIVER_REPORT_OUTAGES_H
@@ -14,9 +14,11 @@
 /* Unix seconds. */
 struct outage {
     uint32_t number;  /* line of the log that first told of it; people know it by the id of that line */
-    enum state state; /* DOWN, ADMIN or UNKNOWN */
+    enum state state; /* DOWN, ADMIN or UNKNOWN; also UP if somebody said so */
+    enum state told;  /* by the log, never UP */
     enum cause cause;
-    bool open; /* it has no end yet: `to` and its bounds mean nothing */
+    const struct timeline_relabel *relabel; /* of the timeline; NULL: nobody said anything */
+    bool open;                              /* it has no end yet: `to` and its bounds mean nothing */
     int64_t from, from_earliest, from_latest;
     int64_t to, to_earliest, to_latest;
     int64_t seconds; /* its length; if open, up to when the receiver was last alive */

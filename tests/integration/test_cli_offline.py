@@ -292,6 +292,70 @@ def test_uptime_mean_of_hosts(record, _):
     equal(round(answer["fleet"]["uptime_percent"] * 10**6), sum(figures) // len(figures), "mean")
 
 
+def plain_record(data, logs, alive):
+    """A record of hosts with these lines (at, state, cause); the receiver was last alive at `alive`."""
+    data.mkdir()
+    with contextlib.closing(sqlite3.connect(data / "receiver.db")) as db:
+        db.executescript("PRAGMA journal_mode = WAL;" + schema())
+        for host, (name, lines) in enumerate(logs.items(), 1):
+            db.execute("INSERT INTO hosts (id, name, first_at, position, written_to) VALUES (?, ?, ?, 0, 0)", (host, name, lines[0][0]))
+            for number, (at, state, cause) in enumerate(lines, 1):
+                db.execute("INSERT INTO transitions (host, number, at, state, cause, earliest, latest, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                           (host, number, at, state, cause, at, at, at))
+        db.execute("INSERT INTO runs (boot_id, started, started_ns, offset_ns, boottime_ns, alive, alive_ns, clean)"
+                   " VALUES (x'00', 1, 1, 1, 1, ?, 1, 1)", (alive,))
+        db.commit()
+    (data / "receiver.lock").touch()
+
+
+def test_uptime_at_its_edges(_, __):
+    """Hosts younger than the period, heard once, never down, down for a second in half a century, planned or unknown throughout."""
+    end = int(time.time()) - 1000
+    start = end - 10 * 86400
+    ages = 315532800  # 1980
+    logs = {"always": [(ages, "up", "")],
+            "later": [(end - 500, "up", "")],  # after the period that ends at end - 600
+            "nothing": [(ages, "up", ""), (start - 5, "unknown", "receiver_off"), (end + 1, "up", "")],
+            "once": [(end - 86400, "up", ""), (end - 86400 + 30, "down", "silent")],
+            "one-second": [(ages, "up", ""), (end - 700, "down", "unreachable"), (end - 699, "up", "")],
+            "planned": [(ages, "up", ""), (start, "admin", "maintenance"), (end, "up", "")],
+            "young": [(end - 4000, "up", ""), (end - 3000, "down", "reboot"), (end - 2990, "up", "")]}
+
+    def seconds(lines, first, last):
+        result = {"up": 0, "down": 0, "unreachable": 0, "admin": 0, "unknown": last - first}
+        for (at, state, cause), until in zip(lines, [line[0] for line in lines[1:]] + [end]):
+            length = max(0, min(until, end, last) - max(at, first))
+            result["unknown"] -= length
+            result[state] += length
+            result["unreachable"] += length if cause == "unreachable" else 0
+        return result
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder) / "data"
+        plain_record(data, logs, end)
+        for first, last in ((start, end - 600), (ages - 86400, end - 600), (start, end + 500), (end - 699, end - 600), (end - 700, end - 699),
+                            (end, end + 100), (ages - 86400, ages), (start, start + 86400)):
+            wanted = {name: seconds(lines, first, last) for name, lines in logs.items()}
+            total = {key: sum(host[key] for host in wanted.values()) for key in wanted["once"]}
+            answer = ask("uptime", "--from", first, "--to", last, data=data)
+            equal({h["host"]: h["seconds"] for h in answer["hosts"]}, wanted, f"seconds of {first}..{last}")
+            equal(answer["fleet"]["seconds"], total, f"seconds of the fleet in {first}..{last}")
+            figures = {h["host"]: h["uptime_percent"] for h in answer["hosts"]}
+            for name, figure in [*figures.items(), ("(fleet)", answer["fleet"]["uptime_percent"])]:
+                one = total if name == "(fleet)" else wanted[name]
+                equal(None if figure is None else f"{figure:.6f}", percent(one), f"{name} in {first}..{last}")
+                equal(figure == 100, one["up"] > 0 and one["down"] == 0, f"{name} in {first}..{last}: 100 only without downtime")
+            lines = run("uptime", "--from", first, "--to", last, data=data).stdout.splitlines()
+            equal([line.split("\t")[1] for line in lines[2:]], [percent(wanted[n]) or "no data" for n in sorted(logs)] + [percent(total) or "no data"],
+                  "the text")
+            mean = ask("uptime", "--from", first, "--to", last, "--mean", "hosts", data=data)["fleet"]
+            known = [one["up"] * 10**8 // (one["up"] + one["down"]) for one in wanted.values() if one["up"] + one["down"]]
+            equal(mean["uptime_percent"] if mean["uptime_percent"] is None else round(mean["uptime_percent"] * 10**6),
+                  sum(known) // len(known) if known else None, "the mean of the hosts that have a figure")
+            equal(mean["seconds"], total, "its seconds")
+        answer = ask("uptime", "one-second", "--from", ages, "--to", end, data=data)["hosts"][0]
+        equal((answer["uptime_percent"], answer["seconds"]["down"]), (99.999999, 1), "a second in half a century")
+
+
 def test_periods_in_the_time_zone(record, _):
     def period(*words):
         answer = ask("uptime", "db1", *words, data=record.data)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from world import ROOT, TWOBEAT, Skip, World, check, equal, run_tests, wait_until
 
 COMPLETION = ROOT / "contrib" / "completion"
-COMMANDS = ["status", "check", "uptime", "outages", "graph", "host list", "maintenance start", "maintenance end",
+COMMANDS = ["status", "check", "uptime", "outages", "outages relabel", "graph", "host list", "maintenance start", "maintenance end",
             "maintenance plan", "maintenance list", "maintenance cancel", "flush", "verify", "rebuild", "key site", "key host", "key view"]
 ONLY_LETTER = {"--output"}  # in --help by its letter
 
@@ -59,6 +59,9 @@ def test_bash_words(_):
     check(time.strftime("%Y-%m") in months, "this month")
     equal(complete("key", "host", ""), [], "the name of a new host is not known")
     equal(complete("maintenance", "start", "x", "--reason", ""), [], "a reason")
+    equal(complete("outages", "rel"), ["relabel"], "a second word that need not be")
+    equal(complete("outages", "relabel", "5", "--as", "u"), ["up", "unknown"], "states")
+    equal(complete("outages", "relabel", "5", "--r"), ["--reason"], "its options")
 
 
 def test_bash_hosts(_):
@@ -71,6 +74,10 @@ def test_bash_hosts(_):
         equal(complete("maintenance", "cancel", "--data", receiver.data, ""), [], "nothing is planned")
         receiver.twobeat("maintenance", "plan", "db1", "web*", "--from", int(time.time()) + 3600, "--to", int(time.time()) + 7200)
         equal(complete("maintenance", "cancel", "--data", receiver.data, ""), ["1", "2"], "ids of maintenance")
+        equal(complete("outages", "relabel", "--data", receiver.data, ""), [], "no outage yet")
+        w.daemons[-1].kill()
+        number = wait_until(lambda: receiver.outages("web2"), 20, "an outage")[0]["id"]
+        equal(complete("outages", "relabel", "--data", receiver.data, ""), [str(number)], "ids of outages")
 
 
 def test_options(_):
@@ -128,6 +135,8 @@ def test_zsh(_):
     equal((result.returncode, result.stderr), (0, ""), "zsh -n")
     check("uptime" in ask_zsh("twobeat upt"), "commands")
     check("maintenance start" in ask_zsh("twobeat maintenance st"), "second words")
+    check("outages relabel" in ask_zsh("twobeat outages rel"), "a second word that need not be")
+    check("--as" in ask_zsh("twobeat outages relabel 5 --a"), "its options")
     check("--print-command" in ask_zsh("twobeat graph --pri"), "options")
     check(time.strftime("%Y-%m") in ask_zsh("twobeat uptime --month "), "months")
     with World() as w:

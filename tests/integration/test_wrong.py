@@ -162,6 +162,12 @@ RECEIVER_SETTINGS = [  # settings, lines put behind, the line says; {conf} is fo
     ({"revoke": ["a/b"]}, [], r"{conf}:5: revoke .*a/b"),
     ({"revoke": ["web1#0"]}, [], r"{conf}:5: revoke .*web1#0"),
     ({}, ['time_zone = "Europe'], r"{conf}:"),
+    ({"time_zone": "Europe/Atlantis"}, [], r"{conf}:5: time_zone .*Europe/Atlantis.*; write"),
+    ({"time_zone": "Europe"}, [], r"{conf}:5: time_zone"),
+    ({"time_zone": ""}, [], r"{conf}:5: time_zone"),
+    ({"time_zone": "/etc/localtime"}, [], r"{conf}:5: time_zone"),
+    ({"time_zone": "../../../etc/passwd"}, [], r"{conf}:5: time_zone"),
+    ({"time_zone": "x" * 300}, [], r"{conf}:5: time_zone"),
     ({}, ["}"], r"{conf}:5: "),
     ({}, ["name = {1, 2}"], r"{conf}:5: "),
 ]

@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "receiver/record/journal.h"
+#include "receiver/record/log_reader.h"
 #include "tests/lib/shelf.h"
 #include "tests/lib/speaker.h"
 
@@ -282,6 +283,73 @@ static void test_windows(void **state)
     end(store);
 }
 
+/* What people said is there for every reader, in its order; a month has one row, the latest. */
+static void test_relabels_and_months(void **state)
+{
+    struct store *store = *state;
+    struct error error = {""};
+    begin(store, 0);
+    live(store);
+    struct journal_relabel relabels[2] = {
+        {.host = 2, .number = 2, .to_end = true, .state = STATE_ADMIN, .entered = 1700000700, .position = 5},
+        {.host = 2, .number = 2, .to_end = true, .state = STATE_UNKNOWN, .entered = 1700000701, .position = 9}};
+    struct journal_month months[3] = {{.host = 2, .month = "2023-10", .zone = "Europe/Berlin", .up = 1},
+                                      {.host = 2, .month = "2023-11", .zone = "Europe/Berlin", .up = 2},
+                                      {.host = 2, .month = "2023-10", .zone = "Europe/Berlin", .up = 3, .unknown = 4}};
+    char first[] = "first", second[] = "it's \"the\" second";
+    relabels[0].reason = first;
+    relabels[1].reason = second;
+    struct journal_batch batch = {.alive = at(700), .labels = receiver_labels(store->receiver)};
+    batch.relabels = relabels;
+    batch.relabel_count = 2;
+    batch.months = months;
+    batch.month_count = 3;
+    assert_int_equal(journal_commit(store->journal, &batch, &error), 0);
+    end(store);
+    assert_int_equal(query(store, "SELECT count(*) FROM relabels"), 2);
+    assert_int_equal(query(store, "SELECT count(*) FROM months"), 2);
+    assert_int_equal(query(store, "SELECT up * 10 + unknown FROM months WHERE month = '2023-10'"), 34);
+
+    struct log_reader *reader = log_reader_open(store->folder, &error);
+    struct timeline log = {0};
+    assert_non_null(reader);
+    assert_int_equal(log_reader_timeline(reader, 2, &log, &error), 0);
+    const struct timeline_span *last = &log.spans[log.count - 1];
+    assert_int_equal(last->told, STATE_DOWN);
+    assert_int_equal(last->state, STATE_UNKNOWN);
+    assert_string_equal(last->relabel->reason, second);
+    timeline_free(&log);
+    struct log_relabelled *hosts;
+    size_t count;
+    assert_int_equal(log_reader_relabelled(reader, &hosts, &count, &error), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(hosts[0].host, 2);
+    assert_int_equal(hosts[0].position, 9);
+    free(hosts);
+    char month[CALENDAR_MONTH_MAX];
+    assert_int_equal(log_reader_last_month(reader, 2, "Europe/Berlin", month, &error), 0);
+    assert_string_equal(month, "2023-11");
+    assert_int_equal(log_reader_last_month(reader, 2, "UTC", month, &error), 0);
+    assert_string_equal(month, "");
+    struct log_line line;
+    assert_int_equal(log_reader_find_line(reader,
+                                          query(store, "SELECT id FROM transitions WHERE host = 2 AND number = 2"),
+                                          &line, &error),
+                     0);
+    assert_true(line.host == 2 && line.number == 2 && !line.is_up);
+    assert_int_equal(log_reader_find_line(reader, 999, &line, &error), 0);
+    assert_int_equal(line.host, 0);
+    log_reader_close(reader);
+
+    /* A word that nobody knows is told, not guessed. */
+    execute(store, "UPDATE relabels SET state = 'late' WHERE id = 1");
+    reader = log_reader_open(store->folder, &error);
+    assert_int_equal(log_reader_timeline(reader, 2, &log, &error), -1);
+    assert_non_null(strstr(error.text, "relabel 1 says \"late\""));
+    timeline_free(&log);
+    log_reader_close(reader);
+}
+
 static void check_one_line(const struct error *error, const struct store *store)
 {
     assert_int_not_equal(strlen(error->text), 0);
@@ -396,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restart, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_trims, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_windows, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_relabels_and_months, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_foreign, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_damaged, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_all_or_nothing, make_folder, remove_folder),

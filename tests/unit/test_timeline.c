@@ -114,6 +114,121 @@ static void test_first_number_follows_restates(void **state)
     timeline_free(&timeline);
 }
 
+/* Updates as text: "130:0 180:U 200:0 260:u". */
+static int write_update(void *context, const struct timeline_update *update)
+{
+    char *text = context;
+    static const char names[STATE_COUNT] = {
+        [STATE_UP] = 'u', [STATE_DOWN] = 'd', [STATE_ADMIN] = 'a', [STATE_UNKNOWN] = '0'};
+    size_t length = strlen(text);
+    assert_true(length < 200);
+    (void)snprintf(text + length, 256 - length, "%s%lld:%c", length ? " " : "", (long long)update->at,
+                   update->whole_unknown_minutes ? 'U' : names[update->state]);
+    return 0;
+}
+
+/* The whole of a timeline as text: "1000u 2000d 3000u"; spans that were relabelled carry what was told as well: "2000a/d". */
+static const char *spans_text(const struct timeline *timeline)
+{
+    static char text[512];
+    static const char names[STATE_COUNT] = {
+        [STATE_UP] = 'u', [STATE_DOWN] = 'd', [STATE_ADMIN] = 'a', [STATE_UNKNOWN] = 'n'};
+    text[0] = '\0';
+    for (size_t i = 0; i < timeline->count; i++) {
+        const struct timeline_span *span = &timeline->spans[i];
+        char told[3] = {'/', names[span->told], '\0'};
+        size_t length = strlen(text);
+        (void)snprintf(text + length, sizeof text - length, "%s%lld%c%s", i ? " " : "", (long long)span->from,
+                       names[span->state], span->relabel ? told : "");
+    }
+    return text;
+}
+
+/* A log and relabels as text: "2a" relabels the outage that line 2 told of, "2a!" to its end. */
+static void test_relabels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why, *log, *relabels, *spans;
+    } cases[] = {
+        {"nothing said", "10u 20d 30u", "", "10u 20d 30u"},
+        {"one outage", "10u 20d 30u 40d 50u", "2a!", "10u 20a/d 30u 40d 50u"},
+        {"as what it was", "10u 20d 30u", "2d!", "10u 20d/d 30u"},
+        {"up", "10u 20d 30u", "2u!", "10u 20u/d 30u"},
+        {"the last word counts", "10u 20d 30u 40x", "2a! 4n! 2u!", "10u 20u/d 30u 40n/d"},
+        {"one part of an outage", "10u 20n 30d 40u", "2a", "10u 20a/n 30d 40u"},
+        {"the other part", "10u 20n 30d 40u", "3a!", "10u 20n 30a/d 40u"},
+        {"open, and then split", "10u 20d 30n 40d 50x 60u 70d", "2a!", "10u 20a/d 30a/n 40a/d 50a/d 60u 70d"},
+        {"its own word goes first", "10u 20d 30n 40d 50u", "3u 2a!", "10u 20a/d 30u/n 40a/d 50u"},
+        {"and hands on", "10u 20d 30n 40d 50u", "3u! 2a!", "10u 20a/d 30u/n 40u/d 50u"},
+        {"moved by a restatement", "10u 20d 30u 18x=2 25u", "2a!", "10u 18a/d 25u"},
+        {"a restatement that only prolongs", "10u 20d 30u 20d=2 28u", "2a!", "10u 20a/d 28u"},
+        {"no outage after all", "10u 20d 30u 15u=2", "2a!", "10u"},
+        {"up was told", "10u 20d 30u", "3a! 1a!", "10u 20d 30u"},
+        {"a line that is not there", "10u 20d 30u", "9a!", "10u 20d 30u"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct timeline timeline = {0};
+        uint32_t number = 0, restates;
+        char letter;
+        int used, at;
+        for (const char *log = cases[i].log; sscanf(log, " %d%c%n", &at, &letter, &used) == 2; log += used) {
+            int more = 0;
+            restates = 0;
+            if (sscanf(log + used, "=%u%n", &restates, &more) == 1)
+                used += more;
+            add(&timeline, ++number, at, letter, restates);
+        }
+        char reason[] = "why";
+        for (const char *said = cases[i].relabels; sscanf(said, " %u%c%n", &number, &letter, &used) == 2;
+             said += used) {
+            bool to_end = said[used] == '!';
+            used += to_end;
+            struct timeline_relabel relabel = {
+                .number = number, .to_end = to_end, .state = line_of(1, 0, letter, 0).state, .reason = reason};
+            assert_int_equal(timeline_add_relabel(&timeline, &relabel), 0);
+        }
+        timeline_relabel(&timeline);
+        if (strcmp(spans_text(&timeline), cases[i].spans) != 0)
+            fail_msg("%s: %s, wanted %s", cases[i].why, spans_text(&timeline), cases[i].spans);
+        timeline_relabel(&timeline); /* again: all the same */
+        assert_string_equal(spans_text(&timeline), cases[i].spans);
+        timeline_free(&timeline);
+    }
+}
+
+/* Seconds, updates and outages follow what was said. */
+static void test_relabels_count(void **state)
+{
+    (void)state;
+    struct timeline timeline = {0};
+    struct timeline_seconds seconds;
+    char reason[] = "why", text[256] = "";
+    add(&timeline, 1, 100, 'u', 0);
+    add(&timeline, 2, 200, 'x', 0);
+    add(&timeline, 3, 230, 'u', 0);
+    struct timeline_relabel relabel = {.id = 7, .number = 2, .to_end = true, .state = STATE_ADMIN, .reason = reason};
+    assert_int_equal(timeline_add_relabel(&timeline, &relabel), 0);
+    timeline_relabel(&timeline);
+    timeline_count(&timeline, 100, 300, &seconds);
+    assert_int_equal(seconds.state[STATE_UP], 170);
+    assert_int_equal(seconds.state[STATE_DOWN], 0);
+    assert_int_equal(seconds.unreachable, 0);
+    assert_int_equal(seconds.state[STATE_ADMIN], 30);
+    assert_int_equal(timeline_plan_updates(&timeline, 120, 300, write_update, text), 0);
+    assert_string_equal(text, "200:u 230:a 300:u");
+    assert_int_equal(timeline.spans[1].relabel->id, 7);
+    assert_string_equal(timeline.spans[1].relabel->reason, "why");
+    /* Lines that come later go on from what was told, not from what was said. */
+    relabel.state = STATE_UP;
+    assert_int_equal(timeline_add_relabel(&timeline, &relabel), 0);
+    timeline_relabel(&timeline);
+    add(&timeline, 4, 210, 'u', 3);
+    timeline_relabel(&timeline);
+    assert_string_equal(spans_text(&timeline), "100u 200u/d 210u");
+    timeline_free(&timeline);
+}
+
 static void test_counts(void **state)
 {
     (void)state;
@@ -136,19 +251,6 @@ static void test_counts(void **state)
     timeline_count(&timeline, 1000, 2000, &seconds);
     assert_int_equal(seconds.state[STATE_ADMIN], 1000);
     timeline_free(&timeline);
-}
-
-/* Updates as text: "130:0 180:U 200:0 260:u". */
-static int write_update(void *context, const struct timeline_update *update)
-{
-    char *text = context;
-    static const char names[STATE_COUNT] = {
-        [STATE_UP] = 'u', [STATE_DOWN] = 'd', [STATE_ADMIN] = 'a', [STATE_UNKNOWN] = '0'};
-    size_t length = strlen(text);
-    assert_true(length < 200);
-    (void)snprintf(text + length, 256 - length, "%s%lld:%c", length ? " " : "", (long long)update->at,
-                   update->whole_unknown_minutes ? 'U' : names[update->state]);
-    return 0;
 }
 
 static int stop_at_second(void *context, const struct timeline_update *update)
@@ -272,6 +374,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_folds_neighbours),
         cmocka_unit_test(test_takes_back),
         cmocka_unit_test(test_first_number_follows_restates),
+        cmocka_unit_test(test_relabels),
+        cmocka_unit_test(test_relabels_count),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_plans_updates),
         cmocka_unit_test_prestate(test_random_against_cells, &seed),
