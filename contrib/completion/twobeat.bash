@@ -49,6 +49,7 @@ _twobeat_options() {
         uptime) echo "$period --mean" ;;
         outages) echo "$period --csv" ;;
         'outages relabel') echo --as --reason ;;
+        cut) echo --to ;;
         graph) echo --what --period --output --print-command ;;
         'maintenance start') echo --for --until --reason ;;
         'maintenance plan') echo --from --to --reason ;;
@@ -101,10 +102,10 @@ _twobeat() {
     elif [[ -z $command && -n $group ]]; then
         words=$(_twobeat_second_words "$group")
     elif [[ -z $command ]]; then
-        words='check flush graph host key maintenance outages rebuild status uptime verify'
+        words='check cut flush graph host key maintenance outages rebuild status uptime verify'
     else
         case $command in
-            key* | host* | 'maintenance list') ;;
+            cut | key* | host* | 'maintenance list') ;;
             'maintenance cancel') words=$(_twobeat_maintenance) ;;
             'outages relabel') words=$(_twobeat_list outages) ;;
             outages) words="relabel $(_twobeat_hosts)" ;;

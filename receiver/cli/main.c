@@ -23,6 +23,7 @@ static const struct command *const commands[] = {
     &command_flush,
     &command_verify,
     &command_rebuild,
+    &command_cut,
     &command_key_site,
     &command_key_host,
     &command_key_view,

@@ -91,11 +91,17 @@ void receiver_add_absence(struct receiver *receiver, const struct absence *absen
     receiver->absences[receiver->absence_count++] = *absence;
 }
 
-static void judge_due(struct receiver *receiver, struct instant now)
+/* Fact `number`. A host whose checkpoint contains it may be overdue all the same: then its deadline was moved to before `now`
+ * later, when an absence ended. It is left for the next judgement. */
+static void judge_due(struct receiver *receiver, struct instant now, uint64_t number)
 {
     struct verdict_context context = context_at(receiver, now);
     while (!instant_before(now, deadlines_next(&receiver->deadlines)) && !receiver->failed) {
         struct host *host = receiver->hosts.hosts[deadlines_take(&receiver->deadlines)];
+        if (host->position >= number) {
+            deadlines_promise(&receiver->deadlines, host->id, instant_add(now, 1));
+            continue;
+        }
         verdict_judge(host, &context);
         receiver_promise(receiver, host);
     }
@@ -162,7 +168,7 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
         assert(fact->host <= receiver->hosts.count && receiver->hosts.hosts[fact->host]);
         apply_to_host(receiver, receiver->hosts.hosts[fact->host], fact);
         return;
-    case FACT_JUDGED: judge_due(receiver, fact->now); return;
+    case FACT_JUDGED: judge_due(receiver, fact->now, number); return;
     case FACT_ABSENCE:
         absence = (struct absence){fact->absence.from, fact->absence.to, fact->absence.cause, number};
         receiver_add_absence(receiver, &absence);
