@@ -302,8 +302,8 @@ def plain_record(data, logs, alive):
             for number, (at, state, cause) in enumerate(lines, 1):
                 db.execute("INSERT INTO transitions (host, number, at, state, cause, earliest, latest, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                            (host, number, at, state, cause, at, at, at))
-        db.execute("INSERT INTO runs (boot_id, started, started_ns, offset_ns, boottime_ns, alive, alive_ns, clean)"
-                   " VALUES (x'00', 1, 1, 1, 1, ?, 1, 1)", (alive,))
+        db.execute("INSERT INTO runs (boot_id, started, started_ns, boottime_ns, alive, alive_ns, clean) VALUES (x'00', 1, 1, 1, ?, 1, 1)",
+                   (alive,))
         db.commit()
     (data / "receiver.lock").touch()
 

@@ -186,6 +186,12 @@ def test_killed_right_after_the_answer(_):
         receiver.twobeat("flush")
         receiver.twobeat("verify")
         check_says(receiver, "web1", outage, "admin", "down", "x")
+        # And without a kill.
+        relabel(receiver, outage, "up")
+        receiver.twobeat("flush")
+        receiver.twobeat("verify")
+        minute = (outage["from"] // 60 + 1) * 60
+        equal(rrd_figures(receiver, "web1", minute, minute + 120)[1], "100.000000", "the figure of two minutes in it, by rrdtool")
         receiver.stop()
 
 
