@@ -91,7 +91,7 @@ static struct silence_span start_edge(const struct silence *s, const struct circ
     const struct absence *away = was_missed ? absence_at(c, missed) : NULL;
     if (away && instant_before(edge.from, away->from)) {
         edge.from = away->from;
-        edge.latest = instant_later(edge.latest, away->to);
+        edge.latest = instant_later(edge.latest, instant_earlier(away->to, c->now)); /* it may go on */
     }
     edge.from = into_window(c, edge.from, latest);
     return edge;
