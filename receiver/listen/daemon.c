@@ -185,6 +185,9 @@ int daemon_run(struct daemon *daemon)
         log_line(LOG_LEVEL_INFO, "listening on %s", daemon->listeners[i].udp.name);
     log_line(LOG_LEVEL_INFO, "receiver %s, record in %s, %u hosts known", daemon->settings.name, daemon->settings.data,
              receiver_hosts(daemon->receiver)->count);
+    if (daemon->not_listening)
+        log_line(LOG_LEVEL_WARNING, "not listening on %s: this kernel does not have that address family",
+                 daemon->not_listening);
     daemon->woke_at = daemon->watchdog_at = daemon_now(daemon);
     daemon->watchdog_ns = sd_notify_watchdog_ns();
     sd_notify_send("READY=1");

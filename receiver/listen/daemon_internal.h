@@ -32,6 +32,8 @@ struct daemon {
     int lock;
     struct listener listeners[RECEIVER_LISTEN_MAX];
     size_t listener_count;
+    const char *
+        not_listening; /* an address of a family that this kernel does not have, of the settings at the start; or NULL */
     uv_timer_t tick;
     uv_signal_t on_term, on_int, on_hup;
 

@@ -53,13 +53,18 @@ int daemon_use_keys(struct daemon *daemon, const struct receiver_settings *setti
 static int open_sockets(struct daemon *daemon, struct error *error)
 {
     for (size_t i = 0; i < daemon->settings.listen_count; i++) {
-        struct listener *listener = &daemon->listeners[i];
-        if (udp_open(&listener->udp, daemon->settings.listen[i], error) != 0)
+        struct listener *listener = &daemon->listeners[daemon->listener_count];
+        int rc = udp_open(&listener->udp, daemon->settings.listen[i], error);
+        if (rc == UDP_NO_SUCH_FAMILY) { /* the default names both: one of them is enough */
+            daemon->not_listening = daemon->settings.listen[i];
+            continue;
+        }
+        if (rc != 0)
             return -1;
         listener->daemon = daemon;
         daemon->listener_count++;
     }
-    return 0;
+    return daemon->listener_count > 0 ? 0 : -1;
 }
 
 static int check_data(const char *data, struct error *error)

@@ -69,10 +69,12 @@ int udp_open(struct udp_socket *udp, const char *address, struct error *error)
     rc = bind_to(udp, info);
     int saved = errno;
     freeaddrinfo(info);
-    if (rc != 0)
-        return error_set(error, "cannot listen on %s: %s%s", address, strerror(saved),
-                         saved == EADDRINUSE ? "; another program has the port: stop it or choose another with `listen`"
-                                             : "");
+    if (rc != 0) {
+        (void)error_set(error, "cannot listen on %s: %s%s", address, strerror(saved),
+                        saved == EADDRINUSE ? "; another program has the port: stop it or choose another with `listen`"
+                                            : "");
+        return saved == EAFNOSUPPORT ? UDP_NO_SUCH_FAMILY : -1;
+    }
     name_socket(udp);
     return 0;
 }

@@ -38,7 +38,9 @@ struct udp_socket {
 };
 
 /* Opens and binds a socket on "ADDRESS:PORT" or "[ADDRESS]:PORT"; port 0 takes a free one. IPv6 sockets are v6-only. The kernel buffer
- * is made as large as allowed, up to 16 MiB. Returns 0, or -1 with `error` set: "cannot listen on ADDRESS:PORT: ...". */
+ * is made as large as allowed, up to 16 MiB. Returns 0, or with `error` set ("cannot listen on ADDRESS:PORT: ...") UDP_NO_SUCH_FAMILY if
+ * this kernel has no IPv6 or IPv4, else -1. */
+#define UDP_NO_SUCH_FAMILY 1
 int udp_open(struct udp_socket *udp, const char *address, struct error *error);
 void udp_close(struct udp_socket *udp);
 
