@@ -380,6 +380,24 @@ static void test_heard_within_a_stall(void **state)
     scene_close(&scene);
 }
 
+/* Beats that waited in the socket come all at once: that is no rhythm of the host, least of all of a new one. */
+static void test_stall_teaches_nothing(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 120);
+    receiver_stalled(scene.receiver, at(121), at(721));
+    for (int i = 0; i < 10; i++)
+        (void)speaker_tell(&scene.host, scene.receiver, at(721));
+    (void)speaker_tell(&scene.host, scene.receiver, at(730));
+    assert_in_range(expectation_interval_ns(&host_of(&scene)->expectation), 55 * NS_PER_S, 61 * NS_PER_S);
+    receiver_stalled(scene.receiver, at(731), at(1331));
+    (void)speaker_tell(&scene.host, scene.receiver, at(1331));
+    assert_in_range(expectation_interval_ns(&host_of(&scene)->expectation), 55 * NS_PER_S, 61 * NS_PER_S);
+    scene_close(&scene);
+}
+
 /* Bounds are whole seconds that hold the instant. */
 static void test_bounds_are_rounded_outwards(void **state)
 {
@@ -751,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_down_over_a_restart),
         cmocka_unit_test(test_stalls),
         cmocka_unit_test(test_heard_within_a_stall),
+        cmocka_unit_test(test_stall_teaches_nothing),
         cmocka_unit_test(test_bounds_are_rounded_outwards),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_windows),
