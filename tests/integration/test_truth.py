@@ -5,13 +5,14 @@
 Everything is real: processes, signals, namespaces of the kernel. Deadlines for what is seen live are generous, since the
 machine may be busy; what is demanded exactly is what the record says afterwards.
 """
+import contextlib
 import multiprocessing
 import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import sys
-import threading
 import time
 import uuid
 
@@ -44,9 +45,7 @@ def up_and_warm(receiver, *agents):
         agent.start()
     for agent in agents:
         receiver.wait_state(agent.name, "up")
-    for agent in agents:
-        next_beat(receiver, agent.name)
-        next_beat(receiver, agent.name)
+    wait_for(2.2 * max(float(agent.settings["interval"][:-1]) for agent in agents if agent.settings["interval"] != "30s"))
 
 
 def states(receiver, name):
@@ -164,26 +163,31 @@ def test_receiver_stalled(_):
     """For many intervals: those are unknown, who lives is up again, who died in them is down from their end."""
     with World() as world:
         receiver = world.receiver().start()
-        a, b, victim = [world.agent(name, receiver) for name in ("alpha", "beta", "victim")]
+        names = ("alpha", "beta", "before", "within")
+        a, b, before, within = [world.agent(name, receiver) for name in names]
         slow = world.agent("slow", receiver, interval="30s")
         began = time.time()
         slow.start()
-        up_and_warm(receiver, a, b, victim)
-        begin, end = stall(receiver, 10, victim.kill)
-        receiver.wait_state("victim", "down", 2 * T + M + BUSY)
+        up_and_warm(receiver, a, b, before, within)
+        before.kill()
+        begin, end = stall(receiver, 10, within.kill)
+        for name in ("before", "within"):
+            receiver.wait_state(name, "down", 2 * T + M + BUSY)
         check_never_down(receiver, "alpha", "beta", causes=("receiver_overloaded",))
         for name in ("alpha", "beta"):
             check_span(recorded(receiver, name, 1)[0], "unknown", "receiver_overloaded", begin, end)
-        told = recorded(receiver, "victim", 2, is_open=True)
-        check_span(told[0], "unknown", "receiver_overloaded", begin, end)
-        check_span(told[1], "down", "silent", end, None)
-        equal(told[1]["from"], told[0]["to"], "down begins where unknown ends")
-        started = victim.start()
-        receiver.wait_state("victim", "up")
-        check_span(recorded(receiver, "victim", 2)[1], "down", "agent_died", end, started)
+        for name in ("before", "within"):
+            told = recorded(receiver, name, 2, is_open=True)
+            check_span(told[0], "unknown", "receiver_overloaded", begin, end)
+            # What waited in the socket was heard at the end of the stall, and is the last beat of the one that died within.
+            check_span(told[1], "down", "silent", end + (name == "within") * T / 2, None)
+            check(name == "within" or told[1]["from"] == told[0]["to"], f"down begins where unknown ends: {told}")
+        started = before.start()
+        receiver.wait_state("before", "up")
+        check_span(recorded(receiver, "before", 2)[1], "down", "agent_died", end, started)
         check("could not observe for " in receiver.log(), f"the log tells of it: {receiver.log()[-500:]}")
         equal(receiver.outages("slow"), [], "one that was not expected in that time")
-        check_record(receiver, ("alpha", "beta", "victim"), began)
+        check_record(receiver, names[:3], began)
         receiver.stop()
 
 
@@ -226,42 +230,45 @@ def test_receiver_stalls_again_and_again(_):
 # Crashes of the receiver
 
 
+def decided_by_the_rule(receiver, name, grace):
+    """A verdict in a crash loop: its second, and the one that follows from the receiver's own absences."""
+    with contextlib.closing(sqlite3.connect(f"file:{receiver.data}/receiver.db?mode=ro", uri=True)) as db:
+        decided = db.execute("SELECT min(decided) FROM transitions JOIN hosts ON hosts.id = host WHERE name = ? AND state = 'down'",
+                             (name,)).fetchone()[0]
+        off = db.execute("SELECT ended, (ended_ns - started_ns) / 1e9 FROM absences WHERE started < ? ORDER BY ended_ns",
+                         (decided,)).fetchall()
+    return decided, off[0][0] + grace + sum(length for _, length in off[1:])
+
+
 def test_crash_loop(_):
     """Killed and started every second for a minute. A fresh chance is given once in a silence; later restarts only add their length."""
     with World() as world:
         receiver = world.receiver().start()
         hosts = {name: world.agent(name, receiver, interval=interval) for name, interval in
-                 (("one", "1s"), ("five", "5s"), ("dead1", "1s"), ("dead5", "5s"), ("dies5", "5s"))}
-        began = time.time()
+                 (("one", "1s"), ("five", "5s"), ("dead1", "1s"), ("dead5", "5s"))}
         up_and_warm(receiver, *hosts.values())
-        died = {name: hosts[name].kill() for name in ("dead1", "dead5")}
-        grace = {"dead1": 2.5, "dead5": 12.5}  # 2T + m; at most, before the rhythm is learned
-        running = {name: None for name in died}
-        observed, off = 0.0, []
-        while time.time() < began + 60 or (None in running.values() and observed < 40):
+        grace = {name: 2 * (h := receiver.look(name))["interval"] + h["margin"] for name in ("dead1", "dead5")}
+        died = {name: hosts[name].kill() for name in grace}
+        began, observed = time.time(), 0.0
+        while time.time() < began + 60:
             killed = receiver.kill()
             receiver.start()
             started = time.time()
-            off.append(started - killed)
             wait_until(lambda at=started: time.time() > at + 1.0, 5, "it runs for a second")
             observed += time.time() - started
-            for name in running:
-                if running[name] is None and receiver.state(name) == "down":
-                    running[name] = observed
-        for name, seconds in running.items():
-            check(seconds is not None and seconds < grace[name] + BUSY, f"{name} was found after {seconds} s of running, {observed:.0f} in all")
-        check_never_down(receiver, "one", "five", causes=("receiver_off",))
-        for name in ("one", "five"):
-            lost = sum(o["seconds"] for o in receiver.outages(name))
-            check(lost <= sum(off) + 2 * len(off), f"{name} is unknown for {lost} s, the receiver was off for {sum(off):.1f}")
         for name, at in died.items():
+            equal(receiver.state(name), "down", f"{name}, after {observed:.0f} s of running")
+            decided, wanted = decided_by_the_rule(receiver, name, grace[name])
+            close_to(decided, wanted, BUSY, f"second of the verdict on {name}, dead since {at:.0f}")
             told = receiver.outages(name)
             check(set(states(receiver, name)) <= {("unknown", "receiver_off"), ("down", "silent")}, f"{name}: {told}")
-            close_to(told[0]["from"], at, grace[name], f"{name} is not up from then on")
+            check(at - 6 < told[0]["from"] < at + grace[name], f"{name} died at {at}: {told}")
             check(all(a["to"] == b["from"] for a, b in zip(told, told[1:])) and told[-1]["to"] is None, f"without a gap: {told}")
-        late = hosts["dies5"].kill()
-        receiver.wait_state("dies5", "down", 12.5 + BUSY)
-        close_to(receiver.outages("dies5")[-1]["from"], late, 5 + 1, "one that dies later")
+        check_never_down(receiver, "one", "five", causes=("receiver_off",))
+        died = hosts["five"].kill()
+        receiver.wait_state("five", "down", grace["dead5"] + BUSY)
+        last = wait_until(lambda: (o := receiver.outages("five")) and o[-1]["state"] == "down" and o[-1], 5, "its record")
+        close_to(last["from"], died, 5 + 1, f"one that dies later: {last}")
         check_record(receiver, ("one", "dead1"), began)
         receiver.stop()
 
@@ -274,8 +281,8 @@ def flood(address, seconds, names):
     os.nice(10)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect(address)
-        good = [protocol.seal(protocol.BEAT, 1, name, os.urandom(300), bytes(32)) for name in (*names, "stranger")]
-        bad = [os.urandom(length) for length in (1, 40, 400, 1200)]
+        good = [protocol.seal(protocol.BEAT, 1, name, os.urandom(300), bytes(32)) for name in (*names, *names, "stranger")]
+        bad = [os.urandom(length) for length in (1, 400)]
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for datagram in good + bad:
@@ -297,21 +304,23 @@ def test_flood(_):
         living = [world.agent(name, receiver) for name in ("alpha", "beta", "gamma")]
         victim = world.agent("victim", receiver)
         up_and_warm(receiver, *living, victim)
-        began = time.time()
         attack = multiprocessing.get_context("spawn").Process(target=flood, args=(receiver.address, 20, ["alpha", "beta"]))
         attack.start()
         try:
-            wait_for(5)
-            died = victim.kill()
-            attack.join(60)
-            over = time.time()
-            check(attack.exitcode == 0, f"the flood ended with {attack.exitcode}")
+            # Pauses too short to be a stall, as a busy machine makes them: however little this one can send, the buffer fills.
+            died = None
+            while attack.is_alive():
+                stall(receiver, 0.2)
+                wait_for(0.8)
+                if not died and receiver.count()["dropped"] > 1000:
+                    died = victim.kill()
         finally:
             attack.kill()
+            attack.join()
         dropped = receiver.count()["dropped"]
         check(dropped > 1000, f"only {dropped} datagrams were dropped")
         receiver.wait_state("victim", "down", 2 * T + M + BUSY)
-        print(f"flood: {dropped} dropped; {over - began:.1f} s; victim: {receiver.outages('victim')}", flush=True)
+        print(f"flood: {dropped} dropped; victim: {receiver.outages('victim')}", flush=True)
         check_never_down(receiver, *(a.name for a in living), causes=("receiver_overloaded",))
         check(receiver.outages("victim")[0]["from"] >= died - T - 1, f"victim: {receiver.outages('victim')}")
         receiver.stop()
