@@ -412,6 +412,29 @@ static void test_bounds_are_rounded_outwards(void **state)
     scene_close(&scene);
 }
 
+/* As long as others are heard the receiver is not deaf, at whatever fraction of a second they beat. */
+static void test_one_of_many_falls_silent(void **state)
+{
+    (void)state;
+    const char *const names[] = {"one", "two", "three"};
+    for (int phase = 0; phase < 10; phase++) {
+        struct scene scene;
+        struct speaker hosts[3];
+        scene_open(&scene);
+        for (int i = 0; i < 3; i++)
+            speaker_init(&hosts[i], names[i], at(0), 1000);
+        for (int tenth = 0; tenth < 160; tenth++) {
+            double t = (phase + tenth) / 10.0;
+            for (int i = 0; i < 3; i++)
+                if (tenth % 10 == 2 * i && (i > 0 || tenth <= 100))
+                    (void)speaker_tell(&hosts[i], scene.receiver, at(t));
+            receiver_judge(scene.receiver, at(t));
+        }
+        check_log(&scene, phase < 5 ? "0 up, 10 down/silent" : "0 up, 11 down/silent");
+        scene_close(&scene);
+    }
+}
+
 static void test_drops(void **state)
 {
     (void)state;
@@ -771,6 +794,7 @@ int main(void)
         cmocka_unit_test(test_heard_within_a_stall),
         cmocka_unit_test(test_stall_teaches_nothing),
         cmocka_unit_test(test_bounds_are_rounded_outwards),
+        cmocka_unit_test(test_one_of_many_falls_silent),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_planned_windows),
