@@ -13,12 +13,15 @@ import signal
 import socket
 import sqlite3
 import sys
+import threading
 import time
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import protocol  # noqa: E402  pylint: disable=wrong-import-position
+from network import Network  # noqa: E402  pylint: disable=wrong-import-position
 from record import check_record, check_span, close_to, recorded  # noqa: E402  pylint: disable=wrong-import-position
+from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-position
 from world import AGENT, ROOT, World, check, equal, need_root, run_tests, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 MACHINE = [sys.executable, ROOT / "tests" / "lib" / "machine.py"]
@@ -60,9 +63,9 @@ def check_never_down(receiver, *names, causes=()):
         check(all(o["state"] == "unknown" and o["cause"] in causes for o in told), f"{name} was never away: {told}")
 
 
-def reboot(agent, uptime):
+def reboot(agent, uptime, machine=tuple(MACHINE)):
     """Starts it as on a machine that booted so many seconds ago. Returns the wall time of the boot."""
-    agent.prefix = [*MACHINE, "--boot-id", str(uuid.uuid4()), "--uptime", str(uptime)]
+    agent.prefix = [*machine, "--boot-id", str(uuid.uuid4()), "--uptime", str(uptime)]
     agent.start()
     # Up to here this machine started Python; from there on the other one's clock runs.
     wait_until(lambda: b"python" not in pathlib.Path(f"/proc/{agent.pid}/cmdline").read_bytes(), 20, "the agent runs there")
@@ -323,6 +326,371 @@ def test_flood(_):
         print(f"flood: {dropped} dropped; victim: {receiver.outages('victim')}", flush=True)
         check_never_down(receiver, *(a.name for a in living), causes=("receiver_overloaded",))
         check(receiver.outages("victim")[0]["from"] >= died - T - 1, f"victim: {receiver.outages('victim')}")
+        receiver.stop()
+
+
+# The network
+
+
+def in_network(network, world, name, place, receiver, **settings):
+    agent = world.agent(name, receiver, folder=f"agent-{name}-{receiver.name}", **settings)
+    agent.prefix = network.prefix(place)
+    return agent
+
+
+def network_receiver(network, world, name="recv"):
+    receiver = world.receiver(name, listen=["10.77.0.1:0"])
+    receiver.prefix = network.prefix("recv")
+    return receiver.start()
+
+
+def last_down(receiver, name):
+    """The record of the outage that it is in, once it is stored."""
+    return wait_until(lambda: (o := receiver.outages(name, start=1)) and o[-1]["state"] == "down" and o[-1]["to"] is None and o[-1],
+                      5, lambda: f"{name} is down in the record: {receiver.outages(name, start=1)}")
+
+
+def test_receiver_isolated(_):
+    """Without any interface: unknown, however many hosts there are. Who died meanwhile is down from the end of that."""
+    need_root()
+    with World() as world:
+        network = Network(world)
+        many, one = network_receiver(network, world), network_receiver(network, world, "one")
+        began = time.time()
+        living = [in_network(network, world, name, "site1", many) for name in ("alpha", "beta")]
+        victim, single = in_network(network, world, "victim", "site1", many), in_network(network, world, "single", "site1", one)
+        up_and_warm(many, *living, victim)
+        up_and_warm(one, single)
+        network.pull("recv")
+        begin = time.time()
+        wait_for(5)
+        victim.kill()
+        for receiver, name in ((many, "alpha"), (many, "beta"), (many, "victim"), (one, "single")):
+            receiver.wait_state(name, "unknown", 10)
+            equal(receiver.look(name)["cause"], "receiver_isolated", f"cause for {name}")
+        wait_until(lambda: time.time() > begin + 12, 20, "many intervals")
+        network.pull("recv", False)
+        end = time.time()
+        many.wait_state("victim", "down", 2 * T + M + BUSY)
+        for receiver, name in ((many, "alpha"), (many, "beta"), (one, "single")):
+            check_never_down(receiver, name, causes=("receiver_isolated",))
+            check_span(recorded(receiver, name, 1)[0], "unknown", "receiver_isolated", begin, end, slack=2)
+        told = recorded(many, "victim", 2, is_open=True)
+        check_span(told[0], "unknown", "receiver_isolated", begin, end, slack=2)
+        equal((told[1]["state"], told[1]["from"]), ("down", told[0]["to"]), f"down from its end: {told}")
+        equal(many.log().count("cut off: "), 1, "one notice for the receiver")
+        check_record(many, ("alpha",), began)
+        for receiver in (many, one):
+            receiver.stop()
+
+
+def test_receiver_deaf(_):
+    """Its interface is up, but nothing comes through. Three hosts prove that, two do not."""
+    need_root()
+    with World() as world:
+        network = Network(world)
+        many, few = network_receiver(network, world), network_receiver(network, world, "few")
+        living = [in_network(network, world, name, "site1", many) for name in ("alpha", "beta")]
+        victim = in_network(network, world, "victim", "site1", many)
+        pair = [in_network(network, world, name, "site1", few) for name in ("gamma", "delta")]
+        up_and_warm(many, *living, victim)
+        up_and_warm(few, *pair)
+        network.block("site1")
+        begin = time.time()
+        wait_for(5)
+        victim.kill()
+        for name in ("alpha", "beta", "victim"):
+            many.wait_state(name, "unknown", 10)
+            equal(many.look(name)["cause"], "receiver_isolated", f"cause for {name}")
+        for name in ("gamma", "delta"):
+            few.wait_state(name, "down", 10)
+        wait_until(lambda: time.time() > begin + 12, 20, "many intervals")
+        network.block("site1", False)
+        end = time.time()
+        many.wait_state("victim", "down", 2 * T + M + BUSY)
+        check_never_down(many, "alpha", "beta", causes=("receiver_isolated",))
+        for name in ("alpha", "beta"):
+            check_span(recorded(many, name, 1)[0], "unknown", "receiver_isolated", begin - T / 2, end, slack=2)
+        check_span(last_down(many, "victim"), "down", "silent", end, None, slack=2)
+        for name in ("gamma", "delta"):
+            few.wait_state(name, "up")
+            check_span(recorded(few, name, 1)[0], "down", "unreachable", begin, end, slack=2)
+        for receiver in (many, few):
+            receiver.stop()
+
+
+def test_path_of_half(_):
+    """Half of the hosts lost at once by their network. Who ran on was not down; who rebooted was."""
+    need_root()
+    with World() as world:
+        network = Network(world)
+        half, less = network_receiver(network, world), network_receiver(network, world, "less")
+        lost = [in_network(network, world, f"lost{i}", "site1", half) for i in range(4)]
+        stay = [in_network(network, world, f"stay{i}", "site2", half) for i in range(3)]
+        also = [in_network(network, world, f"also{i}", "site1", less) for i in range(3)]
+        more = [in_network(network, world, f"more{i}", "site2", less) for i in range(4)]
+        up_and_warm(half, *lost, *stay)
+        up_and_warm(less, *also, *more)
+        network.block("site1")
+        begin = time.time()
+        lost[3].kill()
+        for receiver, agents in ((half, lost), (less, also)):
+            for agent in agents:
+                receiver.wait_state(agent.name, "down", 10)
+        wait_until(lambda: time.time() > begin + 8, 20, "many intervals")
+        place = lost[3].prefix
+        booted = reboot(lost[3], 2, [*place, *MACHINE])
+        network.block("site1", False)
+        end = time.time()
+        for receiver, agents, state in ((half, lost[:3], ("unknown", "receiver_path")), (less, also, ("down", "unreachable"))):
+            for agent in agents:
+                receiver.wait_state(agent.name, "up")
+                next_beat(receiver, agent.name)
+                wait_until(lambda r=receiver, n=agent.name, s=state: states(r, n) == [s], 10,
+                           lambda r=receiver, n=agent.name, s=state: f"{n} was {s}: {r.outages(n)}")
+                check_span(recorded(receiver, agent.name, 1)[0], *state, begin, end, slack=2)
+        half.wait_state("lost3", "up")
+        next_beat(half, "lost3")
+        check_span(recorded(half, "lost3", 1)[0], "down", "reboot", begin - T / 2, booted)
+        for receiver, agents in ((half, stay), (less, more)):
+            for agent in agents:
+                equal(receiver.outages(agent.name), [], agent.name)
+            receiver.stop()
+
+
+# Two machines with one key
+
+
+def test_clone(_):
+    """Both speak in turn: no outage. When the first one dies, the other takes over after two expectations."""
+    need_root()
+    with World() as world:
+        receiver = world.receiver().start()
+        first, other = world.agent("web1", receiver), world.agent("web1", receiver, folder="clone")
+        began = time.time()
+        up_and_warm(receiver, first)
+        other.prefix = [*MACHINE, "--boot-id", str(uuid.uuid4()), "--uptime", "500"]
+        other.start()
+        wait_for(8)
+        equal(receiver.outages("web1"), [], "outages while both speak")
+        equal(receiver.state("web1"), "up", "while both speak")
+        told = wait_until(lambda: (t := receiver.twobeat("status", "web1").stdout) and "clone" in t and t, 10, "status names the clone")
+        check("web1" in told, f"status: {told}")
+        died = first.kill()
+        receiver.wait_state("web1", "down", 2 * T + M + BUSY)
+        receiver.wait_state("web1", "up", T + BUSY)
+        wait_for(6)
+        outage = recorded(receiver, "web1", 1)[0]
+        check(outage["state"] == "down" and outage["cause"] in ("unreachable", "agent_died"), f"no boot edge: {outage}")
+        check(outage["from"] >= died - T - 1 and outage["to"] <= died + 2 * T + M + T + BUSY, f"{outage}, died at {died}")
+        equal(receiver.state("web1"), "up", "the other one has taken over")
+        check_record(receiver, ("web1",), began)
+        receiver.stop()
+
+
+def test_clone_that_boots(_):
+    """A machine that was copied starts while the first one runs on. It looks like a reboot, until the first one speaks again."""
+    need_root()
+    with World() as world:
+        receiver = world.receiver().start()
+        first, other = world.agent("web1", receiver), world.agent("web1", receiver, folder="clone")
+        up_and_warm(receiver, first)
+        began = time.time()
+        reboot(other, 0.2)
+        for _ in range(8):
+            next_beat(receiver, "web1")
+        receiver.wait_state("web1", "up", 5)
+        other.kill()
+        wait_for(5)
+        receiver.wait_state("web1", "up", 5)
+        check(all(o["seconds"] <= 2 for o in receiver.outages("web1")), f"since {began}: {receiver.outages('web1')}")
+        equal(receiver.outages("web1"), [], "what remains of it")
+        receiver.stop()
+
+
+# The wall clock
+
+
+def clocked(world, **settings):
+    """A receiver with a wall clock of its own, and that."""
+    receiver = world.receiver(**settings)
+    clock = WallClock(receiver.folder)
+    receiver.environment = clock.environment
+    return receiver, clock
+
+
+def check_labels(receiver):
+    """Labels in the record never run backwards, as far as they were not corrected."""
+    with contextlib.closing(sqlite3.connect(f"file:{receiver.data}/receiver.db?mode=ro", uri=True)) as db:
+        for host, name in db.execute("SELECT id, name FROM hosts").fetchall():
+            lines = db.execute("SELECT number, at, decided, restates FROM transitions WHERE host = ? ORDER BY number", (host,)).fetchall()
+            check(all(a[2] <= b[2] for a, b in zip(lines, lines[1:])), f"{name} was told of in this order: {lines}")
+            check(all(at <= decided for _, at, decided, _ in lines), f"nothing is told of times to come: {lines}")
+
+
+def find_death(receiver, agent):
+    """A host that dies gets its verdict in time, whatever the wall clock says."""
+    agent.kill()
+    receiver.wait_state(agent.name, "down", 2 * T + M + BUSY)
+    outage = last_down(receiver, agent.name)
+    agent.start()
+    receiver.wait_state(agent.name, "up")
+    return outage
+
+
+def test_clock_set_forward(_):
+    with World() as world:
+        receiver, clock = clocked(world)
+        receiver.start()
+        agents = [world.agent(name, receiver) for name in ("alpha", "beta")]
+        up_and_warm(receiver, *agents)
+        before = clock.now()
+        clock.step(3600)
+        wait_for(6)
+        check_never_down(receiver, "alpha", "beta", causes=("clock_step",))
+        for name in ("alpha", "beta"):
+            check_span(recorded(receiver, name, 1)[0], "unknown", "clock_step", before, before + 3600, slack=3)
+        check("the wall clock was set forward" in receiver.log(), receiver.log()[-500:])
+        outage = find_death(receiver, agents[1])
+        close_to(outage["from"], clock.now(), 10, "a death is told by the new clock")
+        check_record(receiver, ("alpha", "beta"), before, clock.now)
+        check_labels(receiver)
+        equal(states(receiver, "alpha"), [("unknown", "clock_step")], "of one that was always up")
+        receiver.stop()
+
+
+def test_clock_set_back(_):
+    with World() as world:
+        receiver, clock = clocked(world)
+        receiver.start()
+        agents = [world.agent(name, receiver) for name in ("alpha", "beta")]
+        up_and_warm(receiver, *agents)
+        before = time.time()
+        clock.step(-3600)
+        wait_for(6)
+        # People ask with the right clock: what was recorded by it lies in the future of the wrong one.
+        receiver.environment = {}
+        check_never_down(receiver, "alpha", "beta")
+        check("the wall clock says" in receiver.log(), receiver.log()[-500:])
+        outage = find_death(receiver, agents[1])
+        close_to(outage["from"], time.time(), 12, "a death is told where the labels are")
+        clock.set_ahead(0)
+        wait_for(4)
+        check_never_down(receiver, "alpha", causes=("clock_step",))
+        find_death(receiver, agents[1])
+        check_record(receiver, ("alpha", "beta"), before)
+        check_labels(receiver)
+        receiver.stop()
+
+
+def test_clock_slewed(_):
+    """As a time daemon does it, only much faster: no second is unknown, in either direction."""
+    with World() as world:
+        receiver, clock = clocked(world)
+        receiver.start()
+        agents = [world.agent(name, receiver) for name in ("alpha", "beta")]
+        up_and_warm(receiver, *agents)
+        before = time.time()
+        for rate in (0.1, -0.1):
+            begin = time.time()
+            while time.time() < begin + 15:
+                at = time.time()
+                wait_for(0.1)
+                clock.step(rate * (time.time() - at))
+        check_never_down(receiver, "alpha", "beta")
+        for name in ("alpha", "beta"):
+            equal(receiver.outages(name), [], name)
+        find_death(receiver, agents[1])
+        check_record(receiver, ("alpha", "beta"), before, clock.now)
+        check_labels(receiver)
+        receiver.stop()
+
+
+def test_clock_never_set(_):
+    """A machine that thinks it is 1970 judges, and records once it knows better."""
+    with World() as world:
+        receiver, clock = clocked(world)
+        clock.set_to(1000)
+        receiver.start()
+        receiver.environment = {}  # who asks knows what time it is
+        agents = [world.agent(name, receiver) for name in ("alpha", "beta")]
+        up_and_warm(receiver, *agents)
+        find_death(receiver, agents[1])
+        clock.set_ahead(0)
+        right = time.time()
+        wait_for(6)
+        for name in ("alpha", "beta"):
+            receiver.wait_state(name, "up", 5)
+        check(receiver.outages("alpha", start=1)[-1]["to"] <= right + 3, f"up since the clock is right: {receiver.outages('alpha', start=1)}")
+        close_to(find_death(receiver, agents[1])["from"], time.time(), 12, "a death is told by the right clock")
+        check_never_down(receiver, "alpha", causes=("clock_step",))
+        check_record(receiver, ("alpha", "beta"), right)
+        check_labels(receiver)
+        receiver.stop()
+
+
+def restart_in_the_past(world, past, off):
+    """A record up to now, then a start with an older clock, which is set right later."""
+    receiver, clock = clocked(world)
+    receiver.start()
+    agents = [world.agent(name, receiver) for name in ("alpha", "beta")]
+    began = time.time()
+    up_and_warm(receiver, *agents)
+    receiver.stop()
+    stopped = time.time()
+    wait_for(off)
+    past(clock)
+    receiver.start()
+    started = time.time()
+    receiver.environment = {}
+    wait_for(4)
+    for agent in agents:
+        receiver.wait_state(agent.name, "up", 5)
+    equal(len([line for line in receiver.lines() if "the wall clock says" in line]), 1, f"the log tells of it once: {receiver.lines()}")
+    agents[1].kill()
+    receiver.wait_state("beta", "down", 2 * T + M + BUSY)
+    agents[1].start()
+    receiver.wait_state("beta", "up")
+    clock.set_ahead(0)
+    wait_for(6)
+    check_never_down(receiver, "alpha", causes=("receiver_off", "clock_step"))
+    unknown = sum(o["seconds"] for o in receiver.outages("alpha", start=1))
+    check(unknown <= time.time() - stopped + 3, f"unknown for {unknown} s, started {started - stopped} s after the stop")
+    find_death(receiver, agents[1])
+    check_record(receiver, ("alpha", "beta"), began)
+    check_labels(receiver)
+    receiver.stop()
+
+
+def test_clock_lost_at_a_restart(_):
+    with World() as world:
+        restart_in_the_past(world, lambda clock: clock.set_to(1000), 4)
+
+
+def test_clock_an_hour_back_at_a_restart(_):
+    with World() as world:
+        restart_in_the_past(world, lambda clock: clock.step(-3600), 4)
+
+
+def test_record_from_the_future(_):
+    """More than a day ahead: that is no clock that will catch up. Refused with one line that names the way out."""
+    with World() as world:
+        receiver, clock = clocked(world)
+        clock.set_ahead(2 * 86400 + 60)
+        receiver.start()
+        agent = world.agent("alpha", receiver)
+        up_and_warm(receiver, agent)
+        receiver.stop()
+        clock.set_ahead(0)
+        receiver.spawn()
+        code = receiver.process.wait(20)
+        receiver.process = None
+        check(code not in (0, None), f"it refuses to start: {code}")
+        equal(len(receiver.lines()), 1, f"one line: {receiver.lines()}")
+        check("ahead" in receiver.lines()[0] and "twobeat cut" in receiver.lines()[0], f"it names the command: {receiver.lines()}")
+        clock.set_ahead(2 * 86400 + 120)
+        receiver.start()
+        receiver.wait_state("alpha", "up", 10)
         receiver.stop()
 
 
