@@ -73,11 +73,20 @@ static const char *take_zone(const char *text, int *east)
     return text && hours <= 15 && minutes < 60 ? text : NULL;
 }
 
+/* A civil time as it was typed. */
+struct civil {
+    int64_t shown; /* what a clock shows, counted as if it stood in Greenwich */
+    bool is_date;  /* no time of day: the first second of that day is meant */
+    bool is_zoned;
+    int east; /* if zoned: seconds */
+};
+
 /* Everything but plain seconds. Returns 0 or -1. */
-static int parse_civil(int64_t *out, const char *text)
+static int parse_civil(struct civil *out, const char *text)
 {
-    struct tm parts = {.tm_isdst = -1};
-    int year, month, east = 0;
+    struct tm parts = {0};
+    int year, month;
+    memset(out, 0, sizeof *out);
     text = take_number(text, 4, &year);
     text = take_number(take_char(text, '-'), 2, &month);
     text = take_number(take_char(text, '-'), 2, &parts.tm_mday);
@@ -86,30 +95,51 @@ static int parse_civil(int64_t *out, const char *text)
         return -1;
     parts.tm_year = year - 1900;
     parts.tm_mon = month - 1;
-    if (*text == ' ' || *text == 'T')
+    out->is_date = *text != ' ' && *text != 'T';
+    if (!out->is_date)
         text = take_clock(text + 1, &parts);
     if (text && *text == ' ')
         text++;
-    bool zoned = text && (*text == 'Z' || *text == '+' || *text == '-');
-    if (zoned)
-        text = take_zone(text, &east);
+    out->is_zoned = text && (*text == 'Z' || *text == '+' || *text == '-');
+    if (out->is_zoned)
+        text = take_zone(text, &out->east);
     if (!text || *text)
         return -1;
-    *out = zoned ? (int64_t)timegm(&parts) - east : (int64_t)mktime(&parts);
+    out->shown = (int64_t)timegm(&parts);
     return 0;
+}
+
+static int parse_local(int64_t *out, const struct civil *civil, const char *text, struct error *error)
+{
+    int64_t found[2];
+    int count = calendar_find(found, civil->shown);
+    *out = found[0];
+    if (count == 1 || civil->is_date)
+        return 0;
+    if (count == 0)
+        return error_set(error, "\"%s\" does not exist in this time zone: its clocks skip that hour", text);
+    int east[] = {(int)(civil->shown - found[0]), (int)(civil->shown - found[1])};
+    return error_set(
+        error,
+        "\"%s\" comes twice in this time zone; write %+03d:%02d behind it for the first, %+03d:%02d for the second",
+        text, east[0] / 3600, abs(east[0]) / 60 % 60, east[1] / 3600, abs(east[1]) / 60 % 60);
 }
 
 int period_parse_time(int64_t *out, const char *text, struct error *error)
 {
+    struct civil civil;
     size_t digits = strspn(text, "0123456789");
     if (digits > 0 && digits <= DIGITS_MAX && !text[digits]) {
         *out = strtoll(text, NULL, 10);
         return 0;
     }
-    if (parse_civil(out, text) == 0)
-        return 0;
-    return error_set(error, "\"%s\" is no time; write Unix seconds, YYYY-MM-DD, \"YYYY-MM-DD HH:MM:SS\" or ISO 8601",
-                     text);
+    if (parse_civil(&civil, text) != 0)
+        return error_set(
+            error, "\"%s\" is no time; write Unix seconds, YYYY-MM-DD, \"YYYY-MM-DD HH:MM:SS\" or ISO 8601", text);
+    if (!civil.is_zoned)
+        return parse_local(out, &civil, text, error);
+    *out = civil.shown - civil.east;
+    return 0;
 }
 
 int period_parse_month(struct period *out, const char *text, struct error *error)

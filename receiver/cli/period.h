@@ -30,8 +30,9 @@ struct period_options {
     "The period is the last 90 days unless given: --days N, a calendar month --month YYYY-MM, or --from T --to T\n" \
     "where T is Unix seconds, YYYY-MM-DD[ HH:MM[:SS]] or ISO 8601 with a zone. Times are in the zone of TZ.\n"
 
-/* Unix seconds, YYYY-MM-DD[ HH:MM[:SS]] or with T between, with or without Z or +HH:MM. Returns 0, or -1 with
- * `error` set. */
+/* Unix seconds, YYYY-MM-DD[ HH:MM[:SS]] or with T between, with or without Z or +HH:MM. A day without a time of day is its first
+ * second. A local time that the clocks skip or show twice is refused: nobody can know what was meant. Returns 0, or -1
+ * with `error` set. */
 int period_parse_time(int64_t *out, const char *text, struct error *error);
 
 /* First second of the month "YYYY-MM" and of the one after it. Returns 0, or -1 with `error` set. */

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* A wall clock that was set back by less is not worth a part of its own. */
-#define BACK_MIN_NS (NS_PER_S / 2)
+/* A wall clock that has moved by less is not worth a part of its own. */
+#define MOVED_MIN_NS (NS_PER_S / 2)
 /* A restart after which the wall clock still agrees this well needs none either. */
 #define SAME_NS (NS_PER_S / 10)
 enum { SLOW_DIVISOR = 100 };
@@ -68,7 +68,8 @@ enum labels_change labels_look(struct labels *labels, struct instant now, struct
         return labels_start(labels, now, wall);
     const struct label_part *part = &labels->parts[labels->count - 1];
     int64_t moved_ns = wall.ns - (now.ns + part->offset_ns); /* against what the wall clock said so far */
-    if (moved_ns <= LABELS_JUMP_NS && moved_ns >= -BACK_MIN_NS)
+    /* A clock that is slewed, or set by little again and again, is followed before it has come far enough for a jump. */
+    if (moved_ns <= MOVED_MIN_NS && moved_ns >= -MOVED_MIN_NS)
         return LABELS_SAME;
     struct wall reached = labels_of(labels, now);
     if (wall.ns - reached.ns > LABELS_JUMP_NS)

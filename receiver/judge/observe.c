@@ -99,6 +99,14 @@ static const struct survey *survey(struct observation *o, const struct host_tabl
     return &o->survey;
 }
 
+/* Whether less than 90 % of what was due since then was heard. Beats are counted by whole seconds, and so is what was due. */
+static bool hears_too_little(const struct observation *o, double rate_hz, struct instant from, struct instant now)
+{
+    struct instant counted = {(second_of(from) + 1) * NS_PER_S};
+    double expected = rate_hz * (double)instant_since(now, counted) / (double)NS_PER_S;
+    return expected >= EXPECTED_MANY && (double)observe_count(o, from, now) < LITTLE * expected;
+}
+
 enum doubt observe_doubt(struct observation *o, const struct host_table *hosts, const struct host *host,
                          struct instant now)
 {
@@ -108,16 +116,15 @@ enum doubt observe_doubt(struct observation *o, const struct host_table *hosts, 
     if (length_ns <= 0 || interval_ns <= 0)
         return DOUBT_NONE;
     const struct survey *all = survey(o, hosts, now);
-    double expected = (all->rate_hz - (double)NS_PER_S / (double)interval_ns) * (double)length_ns / (double)NS_PER_S;
-    uint64_t heard = observe_count(o, from, now);
+    double rate_hz = all->rate_hz - (double)NS_PER_S / (double)interval_ns;
+    double expected = rate_hz * (double)length_ns / (double)NS_PER_S;
     int64_t shortest_ns = all->shortest_ns[interval_ns == all->shortest_ns[0]];
     bool certain = shortest_ns <= length_ns; /* another host had to be heard in that time, were it alive */
-    if (all->hosts >= HOSTS_MIN && heard == 0 && expected >= 1 && (certain || expected >= EXPECTED_SOME))
-        return DOUBT_DEAF;
     bool dropped = o->dropped && instant_before(from, o->dropped_at) && !observe_drops_ended(o, now);
-    if (dropped && expected >= EXPECTED_MANY && (double)heard < LITTLE * expected)
-        return DOUBT_OVERLOADED;
-    return DOUBT_NONE;
+    if (all->hosts >= HOSTS_MIN && !instant_before(from, o->last_heard) && expected >= 1 &&
+        (certain || expected >= EXPECTED_SOME))
+        return dropped ? DOUBT_OVERLOADED : DOUBT_DEAF;
+    return dropped && hears_too_little(o, rate_hz, from, now) ? DOUBT_OVERLOADED : DOUBT_NONE;
 }
 
 bool observe_hears_little(struct observation *o, const struct host_table *hosts, struct instant now)

@@ -77,6 +77,20 @@ static bool was_unobserved(const struct host *host, struct instant t, const stru
            instant_before(expected, c->absences[c->absence_count - 1].to);
 }
 
+/* Whether the receiver stood still at some time between the last beat and `t`. What waits in the socket meanwhile is dated
+ * at the end of that, so such gaps tell of us and not of the host's rhythm. */
+static bool was_stalled(const struct host *host, struct instant t, const struct verdict_context *c)
+{
+    for (size_t i = c->absence_count; i > 0; i--) {
+        const struct absence *a = &c->absences[i - 1];
+        if (instant_before(a->to, host->expectation.last))
+            return false;
+        if (a->cause == CAUSE_RECEIVER_OVERLOADED && instant_before(a->from, t))
+            return true;
+    }
+    return false;
+}
+
 static void set_deadlines(struct host *host)
 {
     host->deadline[0] = expectation_lapse(&host->expectation, 1);
@@ -232,7 +246,8 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
         }
     }
     int64_t announced_ns = (int64_t)beat->interval_ms * NS_PER_MS;
-    expectation_observe(&host->expectation, beat->at, beat->session, beat->number, announced_ns, was_judged);
+    bool is_odd = was_judged || (!first && was_stalled(host, beat->at, c));
+    expectation_observe(&host->expectation, beat->at, beat->session, beat->number, announced_ns, is_odd);
     set_deadlines(host);
     memcpy(host->boot_id, beat->boot_id, sizeof host->boot_id);
     host->agent_start = beat->agent_start;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define ZONES "/usr/share/zoneinfo"
+#define DAY_S 86400
 #define MONTHS 12
 #define FIRST (1970 * MONTHS)
 #define LAST (9999 * MONTHS + MONTHS - 1)
@@ -64,10 +65,34 @@ int calendar_use_zone(const char *zone, char name[CALENDAR_ZONE_MAX], struct err
     return 0;
 }
 
+/* Seconds east of Greenwich of the clocks here, at that instant. */
+static int64_t offset_at(int64_t at)
+{
+    struct tm parts;
+    time_t t = (time_t)at;
+    return localtime_r(&t, &parts) ? parts.tm_gmtoff : 0;
+}
+
+/* mktime() tells neither how often, and what it makes of such times depends on what it was asked before. */
+int calendar_find(int64_t out[2], int64_t shown)
+{
+    int count = 0;
+    int64_t before = offset_at(shown - DAY_S), after = offset_at(shown + DAY_S);
+    if (offset_at(shown - before) == before)
+        out[count++] = shown - before;
+    if (after != before && offset_at(shown - after) == after)
+        out[count++] = shown - after;
+    if (count == 0)
+        out[0] = shown - before;
+    return count;
+}
+
 int64_t calendar_month_begin(int month)
 {
-    struct tm first = {.tm_year = month / MONTHS - 1900, .tm_mon = month % MONTHS, .tm_mday = 1, .tm_isdst = -1};
-    return (int64_t)mktime(&first);
+    int64_t found[2];
+    struct tm first = {.tm_year = month / MONTHS - 1900, .tm_mon = month % MONTHS, .tm_mday = 1};
+    (void)calendar_find(found, (int64_t)timegm(&first));
+    return found[0];
 }
 
 int calendar_month_of(int64_t at)

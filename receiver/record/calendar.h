@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* calendar.h - months in the time zone of this process, TZ.
+/* calendar.h - local times and months in the time zone of this process, TZ.
  *
  * A month is a number here, counted from year 0: the next one is the number plus 1. */
 #ifndef RECEIVER_RECORD_CALENDAR_H
@@ -19,6 +19,10 @@ bool calendar_knows_zone(const char *zone);
 /* Makes `zone` that of this process, or leaves the system's if it is NULL, and tells its name. To be called before there are
  * threads. Returns 0, or -1 with `error` set. */
 int calendar_use_zone(const char *zone, char name[CALENDAR_ZONE_MAX], struct error *error);
+
+/* When the clocks here show `shown`, counted as if they stood in Greenwich: Unix seconds, the earlier one first. Returns how
+ * often: once, or twice where they are set back, or 0 where they skip it; then out[0] is when they would have shown it. */
+int calendar_find(int64_t out[2], int64_t shown);
 
 /* The first second of a month, Unix seconds. */
 int64_t calendar_month_begin(int month);

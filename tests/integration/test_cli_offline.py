@@ -571,6 +571,10 @@ def test_maintenance_is_planned_while_stopped(record, _):
                 ("--from", now + 60, "--to", now + 60), ("--from", now + 60, "--to", "2400-01-01"), ("--from", "x", "--to", now + 60),
                 ("--from", now + 60, "--to", now + 90, "--reason", "a\nb")):
         run("maintenance", "plan", "db1", *bad, data=record.data, code=2)
+    for start, end, why in ((f"{night[0]} 02:30", f"{night[0]} 05:00", "skip"), (f"{night[0]} 01:00", f"{night[0]} 02:00", "skip"),
+                            (f"{night[1]} 02:00", f"{night[1]} 05:00", "+02:00"), (f"{night[1]} 01:00", f"{night[1]} 02:59:59", "+01:00")):
+        line = run("maintenance", "plan", "db1", "--from", start, "--to", end, data=record.data, code=2).stderr
+        check(why in line and night[why != "skip"] in line, f"{start} to {end}: {line}")
     planned = sorted(set(maintenance(record, "--all")) - before)
     equal(len(planned), 10, "what was refused is not entered")
     equal(ask("maintenance", "cancel", planned[0], data=record.data), {"cancelled": planned[0]}, "cancel")

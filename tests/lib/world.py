@@ -115,6 +115,8 @@ class Daemon:
         self.process = None
         self.log_path = folder / "log"
         self.starts = 0
+        self.prefix = []  # a program that becomes this one, such as machine.py
+        self.environment = {}  # besides ours
 
     @property
     def pid(self):
@@ -132,9 +134,9 @@ class Daemon:
         self.log_start = len(self.log())
         self.starts += 1
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.program, "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log,
-                                            env=dict(os.environ, **(extra or {})), start_new_session=True)
+            self.process = subprocess.Popen([*self.prefix, self.program, "-c", self.config], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, start_new_session=True,
+                                            env=dict(os.environ, **self.environment, **(extra or {})))
         running.append(self.process)
 
     def signal(self, number):
@@ -220,8 +222,8 @@ class Receiver(Daemon):
         except (OSError, ValueError):
             return None
 
-    def twobeat(self, *words, code=0, **how):
-        return self.world.twobeat(*words, "--data", self.data, code=code, **how)
+    def twobeat(self, *words, code=0, env=None, **how):
+        return self.world.twobeat(*words, "--data", self.data, code=code, env=dict(self.environment, **(env or {})), **how)
 
     def json(self, *words, **how):
         return json.loads(self.twobeat(*words, "--json", **how).stdout)

@@ -52,7 +52,7 @@ static void test_set_while_running(void **state)
     (void)state;
     static struct labels labels;
     (void)labels_start(&labels, at(0), wall_at(0));
-    assert_int_equal(labels_look(&labels, at(10), (struct wall){wall_at(10).ns + NS_PER_S}), LABELS_SAME);
+    assert_int_equal(labels_look(&labels, at(10), (struct wall){wall_at(10).ns + NS_PER_S / 3}), LABELS_SAME);
     assert_int_equal(labels_look(&labels, at(100), wall_at(3700)), LABELS_FORWARD);
     assert_int_equal(label(&labels, 100), 100);
     assert_int_equal(label(&labels, 101), 3701);
@@ -69,6 +69,24 @@ static void test_set_while_running(void **state)
     assert_int_equal(label(&labels, 2300), 3900 + 1980);
     assert_int_equal(label(&labels, 2301), 5901);
     assert_int_equal(labels_instant(&labels, wall_at(6000)).ns, at(2400).ns);
+}
+
+/* A clock that is slewed is followed, however far it goes: nothing is left out. */
+static void test_slewed(void **state)
+{
+    (void)state;
+    static struct labels labels;
+    (void)labels_start(&labels, at(0), wall_at(0));
+    int64_t ahead_ns = 0;
+    for (int second = 1; second <= 200; second++) {
+        ahead_ns += second <= 100 ? NS_PER_S / 5 : -NS_PER_S / 5;
+        struct wall wall = {wall_at(second).ns + ahead_ns};
+        assert_int_not_equal(labels_look(&labels, at(second), wall), LABELS_FORWARD);
+        int64_t off_ns = wall.ns - labels_of(&labels, at(second)).ns;
+        if (second <= 100)
+            assert_in_range(off_ns + NS_PER_S, 0, 2 * NS_PER_S);
+        assert_true(off_ns <= NS_PER_S);
+    }
 }
 
 /* A machine that thinks it is 1970 until somebody tells it better. */
@@ -128,8 +146,8 @@ static void test_never_backwards(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_runs), cmocka_unit_test(test_set_while_running),
-                                       cmocka_unit_test(test_clock_never_set), cmocka_unit_test(test_fractions),
-                                       cmocka_unit_test(test_never_backwards)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_runs),      cmocka_unit_test(test_set_while_running),
+                                       cmocka_unit_test(test_slewed),    cmocka_unit_test(test_clock_never_set),
+                                       cmocka_unit_test(test_fractions), cmocka_unit_test(test_never_backwards)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,24 @@ static void test_heard_within_a_stall(void **state)
     scene_close(&scene);
 }
 
+/* Beats that waited in the socket come all at once: that is no rhythm of the host, least of all of a new one. */
+static void test_stall_teaches_nothing(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 120);
+    receiver_stalled(scene.receiver, at(121), at(721));
+    for (int i = 0; i < 10; i++)
+        (void)speaker_tell(&scene.host, scene.receiver, at(721));
+    (void)speaker_tell(&scene.host, scene.receiver, at(730));
+    assert_in_range(expectation_interval_ns(&host_of(&scene)->expectation), 55 * NS_PER_S, 61 * NS_PER_S);
+    receiver_stalled(scene.receiver, at(731), at(1331));
+    (void)speaker_tell(&scene.host, scene.receiver, at(1331));
+    assert_in_range(expectation_interval_ns(&host_of(&scene)->expectation), 55 * NS_PER_S, 61 * NS_PER_S);
+    scene_close(&scene);
+}
+
 /* Bounds are whole seconds that hold the instant. */
 static void test_bounds_are_rounded_outwards(void **state)
 {
@@ -392,6 +410,29 @@ static void test_bounds_are_rounded_outwards(void **state)
     assert_int_equal(line->earliest, LABEL_ZERO + 10);
     assert_int_equal(line->latest, LABEL_ZERO + 11);
     scene_close(&scene);
+}
+
+/* As long as others are heard the receiver is not deaf, at whatever fraction of a second they beat. */
+static void test_one_of_many_falls_silent(void **state)
+{
+    (void)state;
+    const char *const names[] = {"one", "two", "three"};
+    for (int phase = 0; phase < 10; phase++) {
+        struct scene scene;
+        struct speaker hosts[3];
+        scene_open(&scene);
+        for (int i = 0; i < 3; i++)
+            speaker_init(&hosts[i], names[i], at(0), 1000);
+        for (int tenth = 0; tenth < 160; tenth++) {
+            double t = (phase + tenth) / 10.0;
+            for (int i = 0; i < 3; i++)
+                if (tenth % 10 == 2 * i && (i > 0 || tenth <= 100))
+                    (void)speaker_tell(&hosts[i], scene.receiver, at(t));
+            receiver_judge(scene.receiver, at(t));
+        }
+        check_log(&scene, phase < 5 ? "0 up, 10 down/silent" : "0 up, 11 down/silent");
+        scene_close(&scene);
+    }
 }
 
 static void test_drops(void **state)
@@ -751,7 +792,9 @@ int main(void)
         cmocka_unit_test(test_down_over_a_restart),
         cmocka_unit_test(test_stalls),
         cmocka_unit_test(test_heard_within_a_stall),
+        cmocka_unit_test(test_stall_teaches_nothing),
         cmocka_unit_test(test_bounds_are_rounded_outwards),
+        cmocka_unit_test(test_one_of_many_falls_silent),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_planned_windows),
