@@ -131,7 +131,7 @@ static void accept_beat(struct receiver *receiver, struct host *host, struct ins
         return;
     }
     out->heard = heard;
-    if (verdict_ran_on(host, &fact.beat))
+    if (verdict_returns(host, &fact.beat))
         receiver_look_for_lost(receiver, now, host);
     out->heard[out->heard_count++] = (struct heard_beat){host->id, beat->number, beat->agent_start};
     receiver_note(receiver, &fact);

@@ -48,7 +48,7 @@ void receiver_tell_cut(struct receiver *receiver, struct instant now, int64_t at
 void receiver_observe_heard(struct receiver *receiver, struct instant now);
 /* Before hosts are judged: if that would say more about the receiver, an absence begins; or the present one is over. */
 void receiver_distrust(struct receiver *receiver, struct instant now);
-/* A host that was judged down is about to prove that it ran on: notes it if most hosts were lost together with it. */
+/* A host that was judged down is about to be back: notes it if most hosts were lost together with it. */
 void receiver_look_for_lost(struct receiver *receiver, struct instant now, const struct host *back);
 
 #endif

@@ -147,8 +147,9 @@ void receiver_look_for_lost(struct receiver *receiver, struct instant now, const
             continue;
         const struct silence *other = host->silence ? &host->silence->facts : NULL;
         bool silent = other && !other->ended && (other->judged || other->goodbye != GOODBYE_NONE);
-        bool together = silent && other->goodbye == GOODBYE_NONE && !instant_before(other->last, lost.from) &&
-                        !instant_before(lost.to, other->last);
+        /* One that is back already, a moment ago, was lost with them all the same. */
+        bool together = other && other->judged && other->goodbye == GOODBYE_NONE &&
+                        !instant_before(other->last, lost.from) && !instant_before(lost.to, other->last);
         lost_count += together;
         heard_count += together || !silent;
     }

@@ -175,12 +175,10 @@ static bool begins_anew(const struct host *host, const struct fact_beat *beat)
     return !beat->kept && beat->session != host->expectation.session && beat->number <= host->numbers.newest;
 }
 
-bool verdict_ran_on(const struct host *host, const struct fact_beat *beat)
+bool verdict_returns(const struct host *host, const struct fact_beat *beat)
 {
     const struct silence *s = host_open_silence(host);
-    bool same_run = beat->same_run || (beat->agent_start == host->agent_start &&
-                                       memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0);
-    return s && s->judged && s->goodbye == GOODBYE_NONE && !beat->kept && same_run;
+    return s && s->judged && s->goodbye == GOODBYE_NONE && !beat->kept;
 }
 
 bool verdict_is_pending(const struct host *host, struct instant now)

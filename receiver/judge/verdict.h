@@ -48,8 +48,8 @@ struct verdict_context {
     bool *failed;            /* out: set when out of memory; a line is missing then */
 };
 
-/* Whether a beat ends a silence that was judged down, and shows that host and agent ran on. */
-bool verdict_ran_on(const struct host *host, const struct fact_beat *beat);
+/* Whether a beat ends a silence that was judged down. */
+bool verdict_returns(const struct host *host, const struct fact_beat *beat);
 /* Whether judging the host now would be a verdict. */
 bool verdict_is_pending(const struct host *host, struct instant now);
 /* Whether a beat was heard before: then it is no fact. */

@@ -367,6 +367,25 @@ static void receiver_path(struct sim *sim)
     sim_run(sim, 50 * MINUTE);
 }
 
+/* The one that starts anew is the first to be back: the others were lost with it all the same. */
+static void receiver_path_first_back_rebooted(struct sim *sim)
+{
+    begin_fleet(sim);
+    sim_add_host(sim, "web5", MINUTE);
+    sim_boot(sim, 4);
+    sim_start_agent(sim, 4);
+    sim_run(sim, 25 * MINUTE);
+    set_all_cut(sim, 3, true);
+    sim_run(sim, 30 * MINUTE);
+    sim_crash(sim, 1);
+    sim_run(sim, 32 * MINUTE);
+    sim_set_cut(sim, 1, false);
+    boot(sim, 1);
+    sim_run_for(sim, 30 * S);
+    set_all_cut(sim, 3, false);
+    sim_run(sim, 40 * MINUTE);
+}
+
 static void clock_set_forward(struct sim *sim)
 {
     begin(sim);
@@ -509,6 +528,7 @@ static const struct {
     {"receiver_isolated", receiver_isolated_story},
     {"receiver_killed_while_isolated", receiver_killed_while_isolated},
     {"receiver_path", receiver_path},
+    {"receiver_path_first_back_rebooted", receiver_path_first_back_rebooted},
     {"clock_set_forward", clock_set_forward},
     {"clock_set_forward_host_dead", clock_set_forward_host_dead},
     {"clock_set_back", clock_set_back},
