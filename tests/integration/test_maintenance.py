@@ -135,6 +135,34 @@ def test_cancelled(_):
         receiver.stop()
 
 
+def test_overlapping(_):
+    """Two windows are one: down from the end of the later one, also if one of them is taken back meanwhile. One that begins and ends
+    within the other changes nothing, and one that lies apart begins anew."""
+    with World() as world:
+        receiver = world.receiver().start()
+        agents = [world.agent(name, receiver) for name in ("db1", "web1")]
+        up_for_a_while(receiver, *agents)
+        for agent in agents:
+            agent.kill()
+        for agent in agents:
+            receiver.wait_state(agent.name, "down", 6)
+        t = int(time.time()) + 3
+        plans = (("db1", 0, 6), ("d*", 4, 10), ("db1", 5, 6), ("db?", 13, 16), ("web1", 0, 10), ("web?", 4, 7))
+        ids = [receiver.json("maintenance", "plan", name, "--from", t + a, "--to", t + b)["ids"][0] for name, a, b in plans]
+        sleep_until(t + 5.5)
+        equal([receiver.state(n) for n in ("db1", "web1")], ["admin", "admin"], "in both windows")
+        receiver.twobeat("maintenance", "cancel", ids[4])
+        cancelled = time.time()
+        sleep_until(t + 17)
+        told = spans(receiver, "db1", 5)
+        equal([o[0] for o in told], ["down", "admin", "down", "admin", "down"], f"db1: {told}")
+        equal([o[2] for o in told[1:]], [t, t + 10, t + 13, t + 16], f"db1: {told}")
+        told = spans(receiver, "web1", 3)
+        equal([o[0] for o in told], ["down", "admin", "down"], f"web1, cancelled at {cancelled - t}: {told}")
+        equal([o[2] for o in told[1:]], [t, t + 7], f"web1: {told}")
+        receiver.stop()
+
+
 def test_planned_while_stopped(_):
     """Entered into the record, over a stop: the receiver finds it when it starts."""
     with World() as world:
