@@ -45,7 +45,8 @@ static void open_absence(struct receiver *receiver, struct instant now, struct i
 static void close_absence(struct receiver *receiver, struct instant now)
 {
     struct absence absence = *receiver_absence(receiver);
-    absence.to = instant_later(now, instant_add(absence.from, 1));
+    /* What was judged at this very instant was judged within it, also when it is replayed and its end is known. */
+    absence.to = instant_add(instant_later(now, absence.from), 1);
     receiver->observation.deaf = false;
     note_absence(receiver, absence.to, &absence);
 }
@@ -263,7 +264,7 @@ enum labels_change receiver_start(struct receiver *receiver, struct instant now,
     enum labels_change change = labels_start(&receiver->labels, now, wall);
     const struct absence *open = receiver_absence(receiver);
     if (open) /* this process knows nothing of it */
-        close_absence(receiver, instant_earlier(instant_later(off_from, instant_add(open->from, 1)), now));
+        close_absence(receiver, instant_earlier(off_from, now));
     if (instant_before(off_from, now)) {
         struct absence off = {.from = off_from, .to = now, .cause = CAUSE_RECEIVER_OFF};
         if (receiver->absence_count)
