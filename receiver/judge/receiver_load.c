@@ -74,6 +74,13 @@ void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
         host->lines = lines;
 }
 
+void receiver_load_change(struct receiver *receiver, uint32_t id, int64_t from)
+{
+    struct host *host = id <= receiver->hosts.count ? receiver->hosts.hosts[id] : NULL;
+    if (host && from < host->changed_from)
+        host->changed_from = from;
+}
+
 int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first)
 {
     struct codec codec = codec_reader(facts, len);

@@ -103,12 +103,13 @@ static void handle_status(struct client *client, const json_t *patterns)
     for (uint32_t id = 1; id <= table->count; id++)
         if (table->hosts[id] && is_meant(patterns, table->hosts[id]->name))
             json_array_append_new(hosts, status_json_host(table->hosts[id], labels, now));
+    json_t *statistics = status_json_statistics(o->receiver, o->intake, *o->dropped);
+    json_object_set_new(statistics, "queued", json_integer((json_int_t)keeper_outdated(o->keeper)));
     control_answer(client,
                    json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o, s:o}}", "ok", 1, "updated",
                              (json_int_t)labels_second(labels, now), "hosts", hosts, "receiver", "name", *o->name,
                              "started", (json_int_t)labels_second(labels, receiver_started(o->receiver)), "absence",
-                             status_json_absence(o->receiver), "statistics",
-                             status_json_statistics(o->receiver, o->intake, *o->dropped)));
+                             status_json_absence(o->receiver), "statistics", statistics));
 }
 
 void control_answer_when_stored(struct client *client, json_t *json)
@@ -175,6 +176,7 @@ static void handle_rebuild(struct client *client, const json_t *patterns)
     json_t *names = json_array();
     for (size_t i = 0; i < count; i++) {
         table->hosts[ids[i]]->changed_from = HOST_CHANGED_ALL;
+        keeper_put_checkpoint(o->keeper, table->hosts[ids[i]]);
         json_array_append_new(names, json_string(table->hosts[ids[i]]->name));
     }
     client->rebuilt = ids;
