@@ -11,6 +11,7 @@
 #ifndef RECEIVER_LISTEN_FLUSH_PLAN_H
 #define RECEIVER_LISTEN_FLUSH_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
