@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKPOINT_VERSION = 2 };
+enum { CHECKPOINT_VERSION = 3 };
 #define CLONE_TOLD_NS (3600 * NS_PER_S)
 
 enum state host_live_state(const struct host *host)
@@ -172,6 +172,9 @@ void host_visit(struct codec *codec, struct host *host)
     if (version != CHECKPOINT_VERSION)
         codec->failed = true;
     visit_bool(codec, &host->heard);
+    visit_bool(codec, &host->forgotten);
+    if (host->heard && host->forgotten)
+        codec->failed = true;
     codec_bytes(codec, host->boot_id, sizeof host->boot_id);
     codec_u64(codec, &host->agent_start);
     codec_u64(codec, &host->uptime_ms);

@@ -69,7 +69,8 @@ struct host {
     struct instant budget_at;
 
     /* the last beat */
-    bool heard; /* ever */
+    bool heard; /* ever, or since it was forgotten */
+    bool forgotten;
     uint8_t boot_id[BOOT_ID_LEN];
     uint64_t agent_start;
     uint64_t uptime_ms;

@@ -157,6 +157,10 @@ int receiver_add_window(struct receiver *receiver, struct instant now, int64_t i
 int receiver_end_window(struct receiver *receiver, struct instant now, int64_t id);
 const struct planned *receiver_windows(const struct receiver *receiver, size_t *count);
 
+/* Takes a host out of alarms and averages: its record ends at `at`, `now` or earlier, until its next beat. Returns 0, or -1: no such
+ * host, or forgotten already. */
+int receiver_forget(struct receiver *receiver, struct instant now, uint32_t id, struct instant at);
+
 /* --- storing --- */
 bool receiver_has_output(const struct receiver *receiver);
 /* The lines among it. */

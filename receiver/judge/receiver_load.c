@@ -92,7 +92,7 @@ int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len,
             return -1;
         if (number > receiver->last_fact)
             receiver->last_fact = number;
-        if (fact.type == FACT_BEAT || fact.type == FACT_BYE) {
+        if (fact.type == FACT_BEAT || fact.type == FACT_BYE || fact.type == FACT_FORGOTTEN) {
             struct host *host = fact.host <= receiver->hosts.count ? receiver->hosts.hosts[fact.host] : NULL;
             if (!host)
                 return -1;

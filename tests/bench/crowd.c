@@ -219,7 +219,7 @@ static void run(struct crowd *crowd)
 static void open_socket(struct crowd *crowd, const char *port)
 {
     int size = 1 << 23;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     crowd->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     require(crowd->fd >= 0 && connect(crowd->fd, (struct sockaddr *)&address, sizeof address) == 0, "no socket");
