@@ -71,6 +71,7 @@ struct host {
     /* the last beat */
     bool heard; /* ever, or since it was forgotten */
     bool forgotten;
+    bool to_forget; /* somebody asked for it while the receiver was stopped: done at its start */
     uint8_t boot_id[BOOT_ID_LEN];
     uint64_t agent_start;
     uint64_t uptime_ms;

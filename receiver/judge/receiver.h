@@ -111,6 +111,8 @@ void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
  * come. `now` is the last mark; the labels go on from `to` right after it. Instead of receiver_start. */
 void receiver_cut(struct receiver *receiver, struct instant now, struct wall to);
 
+/* Somebody asked to forget the host while the receiver was stopped: its record ends with the last run. */
+void receiver_load_forgotten(struct receiver *receiver, uint32_t id);
 /* The log of a host holds a line that its checkpoint does not contain, from that second on: told again by the replay, or entered
  * while the receiver was stopped. */
 void receiver_load_change(struct receiver *receiver, uint32_t id, int64_t from);

@@ -74,6 +74,12 @@ void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
         host->lines = lines;
 }
 
+void receiver_load_forgotten(struct receiver *receiver, uint32_t id)
+{
+    if (id <= receiver->hosts.count && receiver->hosts.hosts[id])
+        receiver->hosts.hosts[id]->to_forget = true;
+}
+
 void receiver_load_change(struct receiver *receiver, uint32_t id, int64_t from)
 {
     struct host *host = id <= receiver->hosts.count ? receiver->hosts.hosts[id] : NULL;

@@ -250,6 +250,18 @@ void receiver_cut(struct receiver *receiver, struct instant now, struct wall to)
     receiver_tell_cut(receiver, now, wall_seconds(to));
 }
 
+/* Before anything is told of the time in which the receiver was off. */
+static void forget_as_asked(struct receiver *receiver, struct instant at)
+{
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++) {
+        struct host *host = receiver->hosts.hosts[id];
+        if (host && host->to_forget)
+            (void)receiver_forget(receiver, at, id, at);
+        if (host)
+            host->to_forget = false;
+    }
+}
+
 enum labels_change receiver_start(struct receiver *receiver, struct instant now, struct wall wall,
                                   struct instant off_from)
 {
@@ -259,6 +271,7 @@ enum labels_change receiver_start(struct receiver *receiver, struct instant now,
         if (receiver->hosts.hosts[id])
             numbers_store_all(&receiver->hosts.hosts[id]->numbers);
     int64_t before_ns = offset_of(&receiver->labels, wall.ns - now.ns);
+    forget_as_asked(receiver, instant_earlier(off_from, now));
     enum labels_change change = labels_start(&receiver->labels, now, wall);
     const struct absence *open = receiver_absence(receiver);
     if (open) /* this process knows nothing of it */

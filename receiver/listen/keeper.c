@@ -406,8 +406,10 @@ int keeper_flush(struct keeper *keeper, const uint32_t *hosts, size_t count, kee
     return flush_plan_request(keeper->plan, hosts, count, done, context);
 }
 
-void keeper_put_checkpoint(struct keeper *keeper, struct host *host)
+void keeper_remake(struct keeper *keeper, struct host *host)
 {
+    host->changed_from = HOST_CHANGED_ALL;
+    flush_plan_queue(keeper->plan, host);
     put_checkpoint(keeper, host);
 }
 

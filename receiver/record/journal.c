@@ -357,6 +357,10 @@ static int put_batch(struct journal *journal, const struct journal_batch *batch,
         put_months(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
         put_clock(journal, &batch->output, error) != 0 || put_facts(journal, &batch->output, error) != 0)
         return -1;
+    /* What the core was to forget at its start is told by the facts of this batch. */
+    if (!journal->began &&
+        run_sql(journal, "UPDATE hosts SET to_forget = NULL WHERE to_forget IS NOT NULL", "write", error) != 0)
+        return -1;
     return put_mark(journal, batch, error);
 }
 
@@ -374,6 +378,7 @@ int journal_commit(struct journal *journal, const struct journal_batch *batch, s
         (void)sqlite3_exec(journal->db, "ROLLBACK", NULL, NULL, NULL);
         return -1;
     }
+    journal->began = true;
     return 0;
 }
 

@@ -101,6 +101,13 @@ static int read_line_count(sqlite3_stmt *stmt, void *context)
     return 0;
 }
 
+static int read_forgotten(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    receiver_load_forgotten(loading->receiver, (uint32_t)sqlite3_column_int64(stmt, 0));
+    return 0;
+}
+
 static int read_facts(sqlite3_stmt *stmt, void *context)
 {
     struct loading *loading = context;
@@ -131,6 +138,7 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         {"SELECT id, ifnull((SELECT max(number) FROM transitions WHERE host = hosts.id), 0), " SCHEMA_UNWRITTEN_FROM
          " FROM hosts",
          read_line_count},
+        {"SELECT id FROM hosts WHERE to_forget IS NOT NULL", read_forgotten},
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (read_rows(journal, steps[i].sql, steps[i].read, &loading, error) != 0)

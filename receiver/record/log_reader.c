@@ -187,7 +187,8 @@ static int hosts_append(struct log_host **hosts, size_t *count, sqlite3_stmt *st
     *host = (struct log_host){.id = (uint32_t)sqlite3_column_int64(stmt, 0),
                               .first_at = sqlite3_column_int64(stmt, 2),
                               .written_to = sqlite3_column_int64(stmt, 3),
-                              .changed_from = sqlite3_column_int64(stmt, 4)};
+                              .changed_from = sqlite3_column_int64(stmt, 4),
+                              .forgotten = sqlite3_column_int(stmt, 5) != 0};
     (void)snprintf(host->name, sizeof host->name, "%s", name ? name : "");
     return 0;
 }
@@ -199,7 +200,9 @@ int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t 
     *count = 0;
     int rc = sqlite3_prepare_v2(reader->db,
                                 "SELECT id, name, first_at, written_to, min(ifnull(changed_from, " NOWHERE "), "
-                                "ifnull(" SCHEMA_UNWRITTEN_FROM ", " NOWHERE ")) FROM hosts ORDER BY name",
+                                "ifnull(" SCHEMA_UNWRITTEN_FROM ", " NOWHERE ")), "
+                                "to_forget IS NOT NULL OR ifnull((SELECT cause FROM transitions WHERE host = hosts.id "
+                                "ORDER BY number DESC LIMIT 1), '') = 'forgotten' FROM hosts ORDER BY name",
                                 -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)

@@ -183,7 +183,7 @@ static void test_while_the_receiver_is_off(void **state)
     receiver_destroy(f->receiver);
     f->receiver = shelf_load(&f->shelf);
     assert_non_null(f->receiver);
-    assert_int_equal(receiver_forget(f->receiver, at(610), 1, at(610)), 0);
+    receiver_load_forgotten(f->receiver, 1);
     shelf_start(&f->shelf, f->receiver, at(4000), (struct wall){(ZERO + 4000) * NS_PER_S});
     receiver_judge(f->receiver, at(9000));
     const struct expected spans[] = {{0, STATE_UP, CAUSE_NONE}, {610, STATE_UNKNOWN, CAUSE_FORGOTTEN}};
