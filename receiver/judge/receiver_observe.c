@@ -240,16 +240,6 @@ enum labels_change receiver_see_wall(struct receiver *receiver, struct instant n
     return change;
 }
 
-void receiver_cut(struct receiver *receiver, struct instant now, struct wall to)
-{
-    int64_t before_ns = offset_of(&receiver->labels, 0);
-    struct label_part part = {.from = instant_add(now, 1), .offset_ns = to.ns - now.ns - 1, .base = to};
-    labels_load(&receiver->labels, &part);
-    note_part(receiver);
-    (void)move_windows(receiver, now, part.offset_ns - before_ns);
-    receiver_tell_cut(receiver, now, wall_seconds(to));
-}
-
 /* Before anything is told of the time in which the receiver was off. */
 static void forget_as_asked(struct receiver *receiver, struct instant at)
 {
@@ -260,6 +250,17 @@ static void forget_as_asked(struct receiver *receiver, struct instant at)
         if (host)
             host->to_forget = false;
     }
+}
+
+void receiver_cut(struct receiver *receiver, struct instant now, struct wall to)
+{
+    forget_as_asked(receiver, now);
+    int64_t before_ns = offset_of(&receiver->labels, 0);
+    struct label_part part = {.from = instant_add(now, 1), .offset_ns = to.ns - now.ns - 1, .base = to};
+    labels_load(&receiver->labels, &part);
+    note_part(receiver);
+    (void)move_windows(receiver, now, part.offset_ns - before_ns);
+    receiver_tell_cut(receiver, now, wall_seconds(to));
 }
 
 enum labels_change receiver_start(struct receiver *receiver, struct instant now, struct wall wall,

@@ -201,7 +201,9 @@ bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
         return false;
     }
     averages_drop_rows(&host->averages, item->row_count);
-    if (item->to > host->written_to)
+    /* A file that was made whatever it held may end earlier than it did. */
+    bool made = item->changed_from == HOST_CHANGED_ALL && item->to > 0;
+    if (made || item->to > host->written_to)
         host->written_to = item->to;
     return true;
 }

@@ -519,7 +519,7 @@ def test_unknown_hosts_and_commands(record, _):
     for words in (("status", "nohost"), ("uptime", "no*"), ("outages", "db1", "nohost"), ("verify", "nohost"),
                   ("maintenance", "start", "nohost"), ("maintenance", "plan", "nohost", "--from", int(time.time()) + 60, "--to", int(time.time()) + 90),
                   ("rebuild", "nohost"), ("maintenance", "cancel", "99"), ("outages", "relabel", "5", "--as", "up"), ("traffic",),
-                  ("host", "forget", "db1"), ("maintenance", "list", "db1"), ("maintenance",), ("status", "--what"), ()):
+                  ("host", "drop", "db1"), ("maintenance", "list", "db1"), ("maintenance",), ("status", "--what"), ()):
         run(*words, data=record.data, code=2)
     check(run("check", "nohost", data=record.data, code=3).stdout.startswith("TWOBEAT UNKNOWN - "), "check")
     check(run("check", "db1", "web1", data=record.data, code=3).stdout.startswith("TWOBEAT UNKNOWN - "), "check of two")

@@ -17,7 +17,7 @@ from world import ROOT, TWOBEAT, Skip, World, check, equal, run_tests, wait_unti
 
 COMPLETION = ROOT / "contrib" / "completion"
 COMMANDS = ["status", "check", "uptime", "outages", "outages relabel", "graph", "host list", "host forget", "maintenance start", "maintenance end",
-            "maintenance plan", "maintenance list", "maintenance cancel", "flush", "verify", "rebuild", "key site", "key host", "key view"]
+            "maintenance plan", "maintenance list", "maintenance cancel", "flush", "verify", "rebuild", "cut", "key site", "key host", "key view"]
 ONLY_LETTER = {"--output"}  # in --help by its letter
 
 
