@@ -38,7 +38,7 @@ _twobeat_second_words() {
     case $1 in
         key) echo site host view ;;
         maintenance) echo start end plan list cancel ;;
-        host) echo list ;;
+        host) echo list forget ;;
     esac
 }
 
@@ -105,7 +105,7 @@ _twobeat() {
         words='check cut flush graph host key maintenance outages rebuild status uptime verify'
     else
         case $command in
-            cut | key* | host* | 'maintenance list') ;;
+            cut | key* | 'host list' | 'maintenance list') ;;
             'maintenance cancel') words=$(_twobeat_maintenance) ;;
             'outages relabel') words=$(_twobeat_list outages) ;;
             outages) words="relabel $(_twobeat_hosts)" ;;

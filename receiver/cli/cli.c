@@ -41,6 +41,14 @@ bool cli_wants_host(const struct cli *cli, const char *name)
     return false;
 }
 
+bool cli_names_host(const struct cli *cli, const char *name)
+{
+    for (size_t i = 0; i < cli->arg_count; i++)
+        if (strcmp(cli->args[i], name) == 0)
+            return true;
+    return false;
+}
+
 const char *cli_unmatched(const struct cli *cli, const void *hosts, size_t count,
                           const char *(*name_of)(const void *hosts, size_t index))
 {

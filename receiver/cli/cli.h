@@ -44,8 +44,8 @@ struct cli {
 
 extern const struct command command_key_site, command_key_host, command_key_view, command_status, command_check,
     command_uptime, command_outages, command_outages_relabel, command_maintenance_start, command_maintenance_end,
-    command_maintenance_plan, command_maintenance_list, command_maintenance_cancel, command_host_list, command_graph,
-    command_flush, command_verify, command_rebuild, command_cut;
+    command_maintenance_plan, command_maintenance_list, command_maintenance_cancel, command_host_list,
+    command_host_forget, command_graph, command_flush, command_verify, command_rebuild, command_cut;
 
 /* Sets the error line and returns `code`, so that a command can write `return cli_fail(...)`. */
 __attribute__((format(printf, 3, 4))) int cli_fail(struct error *error, int code, const char *format, ...);
@@ -57,6 +57,9 @@ int cli_print_json(json_t *value, struct error *error);
 
 /* Whether `name` is meant by the arguments: none at all means every host. */
 bool cli_wants_host(const struct cli *cli, const char *name);
+
+/* Whether an argument is this very name, and no pattern. */
+bool cli_names_host(const struct cli *cli, const char *name);
 
 /* The first argument that none of the hosts fits (`name_of` gives their names), or NULL. */
 const char *cli_unmatched(const struct cli *cli, const void *hosts, size_t count,

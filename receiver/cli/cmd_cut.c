@@ -35,7 +35,13 @@ static int add_checkpoints(struct journal_batch *batch, struct receiver *receive
         struct codec codec = codec_writer(bytes, len_max);
         host_visit(&codec, host);
         batch->checkpoints[batch->checkpoint_count++] =
-            (struct journal_checkpoint){host->id, bytes, codec.pos, receiver_last_fact(receiver), host->written_to};
+            (struct journal_checkpoint){.host = host->id,
+                                        .bytes = bytes,
+                                        .len = codec.pos,
+                                        .position = receiver_last_fact(receiver),
+                                        .written_to = host->written_to,
+                                        .lines = host->lines,
+                                        .changed_from = host_changed_from(host)};
         if (codec.failed)
             return -1;
     }

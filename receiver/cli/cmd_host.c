@@ -8,7 +8,7 @@
 #include "receiver/cli/record.h"
 #include "receiver/cli/table.h"
 
-static const char *const headings[] = {"HOST", "FIRST HEARD", "FILES WRITTEN TO"};
+static const char *const headings[] = {"HOST", "FIRST HEARD", "FILES WRITTEN TO", "NOTES"};
 #define COLUMNS (sizeof headings / sizeof headings[0])
 
 static int list_json(const struct record *record, struct error *error)
@@ -17,8 +17,9 @@ static int list_json(const struct record *record, struct error *error)
     for (size_t i = 0; i < record->count; i++) {
         const struct log_host *host = &record->hosts[i];
         json_t *written = host->written_to ? json_integer(host->written_to) : json_null();
-        (void)json_array_append_new(hosts, json_pack("{s:s, s:I, s:o}", "host", host->name, "first_heard",
-                                                     (json_int_t)host->first_at, "written_to", written));
+        (void)json_array_append_new(hosts, json_pack("{s:s, s:I, s:o, s:b}", "host", host->name, "first_heard",
+                                                     (json_int_t)host->first_at, "written_to", written, "forgotten",
+                                                     host->forgotten));
     }
     return cli_print_json(json_pack("{s:o}", "hosts", hosts), error);
 }
@@ -35,6 +36,7 @@ static int list_text(const struct record *record, struct error *error)
             table_add_time(&table, host->written_to);
         else
             table_add(&table, "%s", "");
+        table_add(&table, "%s", host->forgotten ? "forgotten" : "");
     }
     int rc = table_print(&table);
     table_free(&table);
@@ -58,6 +60,6 @@ const struct command command_host_list = {
     .name = "host list",
     .arguments = "",
     .summary = "the hosts that were ever heard, and since when",
-    .help = "The last column tells up to when hosts/HOST/state.rrd holds the record.\n",
+    .help = "FILES WRITTEN TO tells up to when hosts/HOST/state.rrd holds the record.\n",
     .run = run_host_list,
 };

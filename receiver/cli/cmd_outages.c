@@ -173,6 +173,7 @@ static int run_outages(struct cli *cli, struct error *error)
         return CLI_USAGE;
     if ((code = record_open(&record, cli, error)) != CLI_OK)
         return code;
+    record_leave_out_forgotten(&record, cli);
     if (cli->json)
         output.json = json_array();
     table_init(&output.table, headings, COLUMNS);

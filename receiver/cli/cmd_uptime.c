@@ -131,6 +131,7 @@ static int run_uptime(struct cli *cli, struct error *error)
         return CLI_USAGE;
     if ((code = record_open(&record, cli, error)) != CLI_OK)
         return code;
+    record_leave_out_forgotten(&record, cli);
     period.to = record_period_end(&record, cli, period.to);
     if (period.to < period.from)
         period.to = period.from;

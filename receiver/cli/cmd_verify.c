@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cmd_verify.c - `twobeat verify`: do the RRD files say what the log says, up to where they are written? */
+/* cmd_verify.c - `twobeat verify`: do the RRD files say what the log says, up to where they are written?
+ *
+ * Where the log has changed before that, the receiver makes the file anew in the background. Until then the file is queued: it
+ * must agree up to the change, and is not expected to after it. */
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,8 +16,9 @@
 
 /* What was found for one host. */
 struct finding {
-    bool agrees;
+    bool agrees, queued;
     int64_t written_to; /* 0: no file yet, which agrees */
+    int64_t to;         /* compared up to here */
     uint64_t differing;
     int64_t first;
     struct error error; /* the file could not be compared */
@@ -26,14 +30,18 @@ static int compare_once(struct record *record, const struct cli *cli, const stru
 {
     char path[PATH_MAX];
     struct timeline timeline = {0};
-    *finding = (struct finding){.agrees = true, .written_to = host->written_to};
-    if (host->written_to == 0)
+    *finding = (struct finding){.agrees = true, .written_to = host->written_to, .to = host->written_to};
+    if (host->changed_from < host->written_to) {
+        finding->queued = true;
+        finding->to = host->changed_from;
+    }
+    /* No file yet, or one that is to be made anew whatever it holds. */
+    if (finding->to <= 0)
         return 0;
     int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
     if (rc == 0) {
         (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->name);
-        if (rrd_store_verify_state(path, &timeline, host->written_to, &finding->differing, &finding->first,
-                                   &finding->error))
+        if (rrd_store_verify_state(path, &timeline, finding->to, &finding->differing, &finding->first, &finding->error))
             finding->agrees = false;
         else if (finding->differing > 0)
             finding->agrees = false;
@@ -67,8 +75,8 @@ static int compare(struct record *record, const struct cli *cli, const struct lo
 static json_t *finding_json(const char *host, const struct finding *f)
 {
     bool compared = !f->error.text[0];
-    json_t *row = json_pack("{s:s, s:b, s:o, s:o, s:o}", "host", host, "agrees", f->agrees, "written_to",
-                            f->written_to ? json_integer(f->written_to) : json_null(), "differing_rows",
+    json_t *row = json_pack("{s:s, s:b, s:b, s:o, s:o, s:o}", "host", host, "agrees", f->agrees, "queued", f->queued,
+                            "written_to", f->written_to ? json_integer(f->written_to) : json_null(), "differing_rows",
                             compared ? json_integer((json_int_t)f->differing) : json_null(), "first_difference",
                             compared && f->differing ? json_integer(f->first) : json_null());
     if (!compared)
@@ -78,23 +86,37 @@ static json_t *finding_json(const char *host, const struct finding *f)
 
 static void finding_print(const char *host, const struct finding *f)
 {
-    char first[TEXT_MAX], written[TEXT_MAX];
+    char first[TEXT_MAX], to[TEXT_MAX];
     text_time(first, f->first);
-    text_time(written, f->written_to);
+    text_time(to, f->to);
     if (f->error.text[0])
         (void)printf("%s: cannot be compared: %s\n", host, f->error.text);
     else if (!f->agrees)
         (void)printf("%s: %" PRIu64 " rows differ from the log, the first ends %s\n", host, f->differing, first);
+    else if (f->queued && f->to > 0)
+        (void)printf("%s: queued, since the log has changed from %s on; agrees up to there\n", host, to);
+    else if (f->queued)
+        (void)printf("%s: queued, to be made anew\n", host);
     else if (f->written_to)
-        (void)printf("%s: agrees with the log up to %s\n", host, written);
+        (void)printf("%s: agrees with the log up to %s\n", host, to);
     else
         (void)printf("%s: nothing is written yet\n", host);
+}
+
+/* ", 7 queued", or nothing. */
+static const char *queued_text(size_t queued, char text[TEXT_MAX])
+{
+    text[0] = '\0';
+    if (queued > 0)
+        (void)snprintf(text, TEXT_MAX, ", %zu queued", queued);
+    return text;
 }
 
 static int run_verify(struct cli *cli, struct error *error)
 {
     struct record record;
-    size_t bad = 0;
+    size_t bad = 0, queued = 0;
+    char text[TEXT_MAX];
     int code;
     if (!options_go_on(cli, NULL, 0, SIZE_MAX, &code, error))
         return code;
@@ -110,13 +132,15 @@ static int run_verify(struct cli *cli, struct error *error)
         else if (!finding.agrees || cli->arg_count > 0)
             finding_print(record.hosts[i].name, &finding);
         bad += code == CLI_OK && !finding.agrees;
+        queued += code == CLI_OK && finding.queued;
     }
     size_t count = record.count;
     record_close(&record);
     if (code == CLI_OK && cli->json)
-        code = cli_print_json(json_pack("{s:O}", "hosts", rows), error);
+        code = cli_print_json(json_pack("{s:O, s:I}", "hosts", rows, "queued", (json_int_t)queued), error);
     else if (code == CLI_OK)
-        (void)printf("%zu host%s compared, %zu differ%s\n", count, count == 1 ? "" : "s", bad, bad == 1 ? "s" : "");
+        (void)printf("%zu host%s compared, %zu differ%s%s\n", count, count == 1 ? "" : "s", bad, bad == 1 ? "s" : "",
+                     queued_text(queued, text));
     json_decref(rows);
     return code == CLI_OK && bad > 0 ? CLI_DIFFERS : code;
 }
@@ -125,7 +149,10 @@ const struct command command_verify = {
     .name = "verify",
     .arguments = "[HOST|GLOB...]",
     .summary = "does state.rrd agree with the log, second for second?",
-    .help = "Compares every row of every archive, up to where the receiver has written the file.\n"
-            "Exit 1 if one differs or cannot be compared.\n",
+    .help =
+        "Compares every row of every archive, up to where the receiver has written the file.\n"
+        "Where the log has changed before that, the receiver makes the file anew in the background: until then the\n"
+        "host is queued, and compared up to the change only.\n"
+        "Exit 1 if one differs or cannot be compared.\n",
     .run = run_verify,
 };

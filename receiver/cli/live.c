@@ -171,7 +171,8 @@ const char *live_host_name(const void *hosts, size_t index)
 int live_check_hosts(const struct cli *cli, bool *stopped, struct error *error)
 {
     json_t *answer;
-    enum live_result result = live_ask(cli, "status", NULL, LIVE_TIMEOUT_S, &answer, error);
+    enum live_result result =
+        live_ask(cli, "status", json_pack("{s:b}", "forgotten", 1), LIVE_TIMEOUT_S, &answer, error);
     *stopped = result == LIVE_STOPPED;
     if (result == LIVE_STOPPED)
         return CLI_OK;

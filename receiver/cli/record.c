@@ -61,6 +61,15 @@ int record_open(struct record *record, const struct cli *cli, struct error *erro
     return code;
 }
 
+void record_leave_out_forgotten(struct record *record, const struct cli *cli)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < record->count; i++)
+        if (!record->hosts[i].forgotten || cli_names_host(cli, record->hosts[i].name))
+            record->hosts[kept++] = record->hosts[i];
+    record->count = kept;
+}
+
 void record_close(struct record *record)
 {
     free(record->hosts);

@@ -18,6 +18,8 @@ struct record {
 /* Opens DATA/receiver.db and chooses the hosts. Returns CLI_OK (release with record_close), CLI_USAGE if an argument
  * fits no host, or CLI_NO_RECORD. */
 int record_open(struct record *record, const struct cli *cli, struct error *error);
+/* Leaves the forgotten hosts out, but for those that the arguments name. */
+void record_leave_out_forgotten(struct record *record, const struct cli *cli);
 void record_close(struct record *record);
 
 /* The end of a period: while a receiver runs, what it has not yet marked as seen (a second or two) is left out; with

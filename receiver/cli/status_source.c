@@ -14,9 +14,16 @@ static int add_recorded_host(json_t *hosts, struct record *record, const struct 
         const struct timeline_span *last = timeline.count ? &timeline.spans[timeline.count - 1] : NULL;
         enum state state = last ? last->state : STATE_UNKNOWN;
         const char *cause = last && last->cause != CAUSE_NONE ? cause_token(last->cause) : NULL;
+        int64_t since = last ? last->from : 0;
+        if (host->forgotten &&
+            (!last || last->cause != CAUSE_FORGOTTEN)) { /* just now, while the receiver is stopped */
+            state = STATE_UNKNOWN;
+            cause = cause_token(CAUSE_FORGOTTEN);
+            since = record->run.alive;
+        }
         rc = json_array_append_new(hosts, json_pack("{s:s, s:s, s:s?, s:o, s:n, s:n, s:n, s:n, s:n, s:{}}", "host",
                                                     host->name, "state", state_token(state), "cause", cause, "since",
-                                                    last ? json_integer(last->from) : json_null(), "last_heard",
+                                                    since ? json_integer(since) : json_null(), "last_heard",
                                                     "next_expected", "interval", "margin", "loss", "metrics"));
         if (rc != 0)
             (void)error_set(error, "out of memory");
@@ -31,6 +38,7 @@ static int fetch_recorded(const struct cli *cli, json_t **status, struct error *
     int code = record_open(&record, cli, error);
     if (code != CLI_OK)
         return code;
+    record_leave_out_forgotten(&record, cli);
     json_t *hosts = json_array();
     for (size_t i = 0; i < record.count && code == CLI_OK; i++)
         if (add_recorded_host(hosts, &record, &record.hosts[i], error))

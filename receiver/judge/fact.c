@@ -128,6 +128,10 @@ void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous
         visit_u32(codec, &fact->host);
         visit_bye(codec, &fact->bye, fact->now);
         return;
+    case FACT_FORGOTTEN:
+        visit_u32(codec, &fact->host);
+        visit_before(codec, &fact->forgotten.at, fact->now);
+        return;
     case FACT_ABSENCE: visit_absence(codec, &fact->absence); return;
     case FACT_SETTINGS: visit_settings(codec, &fact->settings); return;
     case FACT_LOST: visit_lost(codec, &fact->lost); return;

@@ -23,7 +23,8 @@ enum fact_type {
     FACT_DROPS = 5,    /* the kernel dropped datagrams of ours */
     FACT_WINDOWS = 6,  /* maintenance windows have changed */
     FACT_SETTINGS = 7, /* what was set when the facts after it were judged: a replay must judge alike */
-    FACT_LOST = 8      /* most hosts fell silent at once */
+    FACT_LOST = 8,     /* most hosts fell silent at once */
+    FACT_FORGOTTEN = 9 /* an operator wants to hear no more of a host */
 };
 
 /* An accepted beat. What rarely changes is left out of the encoding when it is as in the last beat of the host. */
@@ -60,6 +61,10 @@ struct fact_lost {
     struct instant from, to;
 };
 
+struct fact_forgotten {
+    struct instant at; /* its record ends here: now, or when the receiver stopped */
+};
+
 struct fact_settings {
     int64_t planned_limit_ns;
     bool conservative;
@@ -68,13 +73,14 @@ struct fact_settings {
 struct fact {
     enum fact_type type;
     struct instant now;
-    uint32_t host; /* of beats and byes */
+    uint32_t host; /* of beats, byes and what is forgotten */
     union {
         struct fact_beat beat;
         struct fact_bye bye;
         struct fact_absence absence;
         struct fact_settings settings;
         struct fact_lost lost;
+        struct fact_forgotten forgotten;
     };
 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKPOINT_VERSION = 2 };
+enum { CHECKPOINT_VERSION = 3 };
 #define CLONE_TOLD_NS (3600 * NS_PER_S)
 
 enum state host_live_state(const struct host *host)
@@ -24,6 +24,17 @@ struct silence *host_open_silence(const struct host *host)
 bool host_has_clone(const struct host *host, struct instant now)
 {
     return host->clone && instant_since(now, host->clone->heard_at) < CLONE_TOLD_NS;
+}
+
+int64_t host_changed_from(const struct host *host)
+{
+    return host->flushing_from < host->changed_from ? host->flushing_from : host->changed_from;
+}
+
+bool host_is_outdated(const struct host *host)
+{
+    int64_t from = host_changed_from(host);
+    return from == HOST_CHANGED_ALL || from < host->written_to;
 }
 
 void host_end_silence(struct host *host)
@@ -161,6 +172,9 @@ void host_visit(struct codec *codec, struct host *host)
     if (version != CHECKPOINT_VERSION)
         codec->failed = true;
     visit_bool(codec, &host->heard);
+    visit_bool(codec, &host->forgotten);
+    if (host->heard && host->forgotten)
+        codec->failed = true;
     codec_bytes(codec, host->boot_id, sizeof host->boot_id);
     codec_u64(codec, &host->agent_start);
     codec_u64(codec, &host->uptime_ms);
@@ -186,7 +200,10 @@ void host_visit(struct codec *codec, struct host *host)
     averages_visit(codec, &host->averages);
     codec_i64(codec, &host->settled_to);
     codec_i64(codec, &host->written_to);
-    codec_i64(codec, &host->changed_from);
+    int64_t changed_from = host_changed_from(host);
+    codec_i64(codec, &changed_from);
+    if (codec_is_reading(codec))
+        host->changed_from = changed_from;
 }
 
 size_t host_checkpoint_len_max(const struct host *host)
@@ -296,7 +313,7 @@ struct host *host_table_add(struct host_table *table, uint32_t id, const char *n
     averages_init(&host->averages);
     expectation_init(&host->expectation);
     host->deadline[0] = host->deadline[1] = INSTANT_NEVER;
-    host->changed_from = INT64_MAX;
+    host->changed_from = host->flushing_from = INT64_MAX;
     host->lost_last.ns = INT64_MIN;
     table->hosts[id] = host;
     table->slots[find_slot(table, name, name_len)] = id;

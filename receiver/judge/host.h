@@ -69,7 +69,9 @@ struct host {
     struct instant budget_at;
 
     /* the last beat */
-    bool heard; /* ever */
+    bool heard; /* ever, or since it was forgotten */
+    bool forgotten;
+    bool to_forget; /* somebody asked for it while the receiver was stopped: done at its start */
     uint8_t boot_id[BOOT_ID_LEN];
     uint64_t agent_start;
     uint64_t uptime_ms;
@@ -102,10 +104,19 @@ struct host {
     bool in_flush;        /* the RRD thread is at its files */
     int64_t written_to;   /* state.rrd holds the record up to this second; 0: nothing */
     int64_t changed_from; /* earliest second at which the log changed since then; INT64_MAX: nowhere */
+    /* The same of what the RRD thread is writing now: still to be told by a checkpoint, until it is written. */
+    int64_t flushing_from;
+    bool in_queue;       /* of hosts whose state.rrd is to be made (listen/flush_plan.h) ... */
+    uint32_t queue_next; /* ... the one behind it, 0: none */
 };
 
 /* `changed_from` of a host whose state.rrd is to be made anew, whatever it holds. */
 #define HOST_CHANGED_ALL INT64_MIN
+
+/* The earliest second at which the log may differ from state.rrd, INT64_MAX: nowhere. */
+int64_t host_changed_from(const struct host *host);
+/* Whether state.rrd must be made anew: the log has changed before what is written. */
+bool host_is_outdated(const struct host *host);
 
 /* Whether a silence goes on, and how far it has come: what people see between the lines of the log. */
 enum state host_live_state(const struct host *host);

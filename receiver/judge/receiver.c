@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "receiver/judge/forget.h"
 #include "receiver/judge/receiver_internal.h"
 #include "receiver/judge/telling.h"
 
@@ -154,8 +155,10 @@ static void apply_to_host(struct receiver *receiver, struct host *host, struct f
     struct verdict_context context = context_at(receiver, fact->now);
     if (fact->type == FACT_BEAT)
         verdict_beat(host, &fact->beat, &context);
-    else
+    else if (fact->type == FACT_BYE)
         verdict_bye(host, &fact->bye, &context);
+    else
+        forget_host(host, fact->forgotten.at, &context);
     receiver_promise(receiver, host);
 }
 
@@ -165,6 +168,7 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
     switch (fact->type) {
     case FACT_BEAT:
     case FACT_BYE:
+    case FACT_FORGOTTEN:
         assert(fact->host <= receiver->hosts.count && receiver->hosts.hosts[fact->host]);
         apply_to_host(receiver, receiver->hosts.hosts[fact->host], fact);
         return;
@@ -289,6 +293,16 @@ int receiver_end_window(struct receiver *receiver, struct instant now, int64_t i
         return 0;
     }
     return -1;
+}
+
+int receiver_forget(struct receiver *receiver, struct instant now, uint32_t id, struct instant at)
+{
+    struct host *host = id <= receiver->hosts.count ? receiver->hosts.hosts[id] : NULL;
+    if (!host || host->forgotten)
+        return -1;
+    struct fact fact = {.type = FACT_FORGOTTEN, .now = now, .host = id, .forgotten = {at}};
+    receiver_note(receiver, &fact);
+    return 0;
 }
 
 const struct planned *receiver_windows(const struct receiver *receiver, size_t *count)

@@ -111,6 +111,12 @@ void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
  * come. `now` is the last mark; the labels go on from `to` right after it. Instead of receiver_start. */
 void receiver_cut(struct receiver *receiver, struct instant now, struct wall to);
 
+/* Somebody asked to forget the host while the receiver was stopped: its record ends with the last run. */
+void receiver_load_forgotten(struct receiver *receiver, uint32_t id);
+/* The log of a host holds a line that its checkpoint does not contain, from that second on: told again by the replay, or entered
+ * while the receiver was stopped. */
+void receiver_load_change(struct receiver *receiver, uint32_t id, int64_t from);
+
 /* --- running --- */
 /* Begins: the wall clock says `wall` at `now`. `off_from` is the last mark of the run before (INSTANT_NEVER: there was none).
  * Returns what became of the labels; LABELS_FORWARD: the wall clock was set forward meanwhile. */
@@ -152,6 +158,10 @@ int receiver_add_window(struct receiver *receiver, struct instant now, int64_t i
                         struct window window);
 int receiver_end_window(struct receiver *receiver, struct instant now, int64_t id);
 const struct planned *receiver_windows(const struct receiver *receiver, size_t *count);
+
+/* Takes a host out of alarms and averages: its record ends at `at`, `now` or earlier, until its next beat. Returns 0, or -1: no such
+ * host, or forgotten already. */
+int receiver_forget(struct receiver *receiver, struct instant now, uint32_t id, struct instant at);
 
 /* --- storing --- */
 bool receiver_has_output(const struct receiver *receiver);

@@ -57,7 +57,7 @@ static void fill_beat(struct fact_beat *out, const struct host *host, struct ins
         interval_ns = announced_ms * NS_PER_MS;
     out->at =
         out->kept ? instant_add(now, -(int64_t)beat->age_ms * NS_PER_MS) : due_instant(now, beat->age_ms, interval_ns);
-    if (host->heard && !out->kept)
+    if ((host->heard || host->forgotten) && !out->kept)
         out->at = instant_later(out->at, host->expectation.last); /* time does not go back */
     out->same_run = host->heard && beat->session == host->expectation.session &&
                     beat->agent_start == host->agent_start &&

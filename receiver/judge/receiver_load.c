@@ -74,6 +74,19 @@ void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
         host->lines = lines;
 }
 
+void receiver_load_forgotten(struct receiver *receiver, uint32_t id)
+{
+    if (id <= receiver->hosts.count && receiver->hosts.hosts[id])
+        receiver->hosts.hosts[id]->to_forget = true;
+}
+
+void receiver_load_change(struct receiver *receiver, uint32_t id, int64_t from)
+{
+    struct host *host = id <= receiver->hosts.count ? receiver->hosts.hosts[id] : NULL;
+    if (host && from < host->changed_from)
+        host->changed_from = from;
+}
+
 int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len, uint64_t first)
 {
     struct codec codec = codec_reader(facts, len);
@@ -85,7 +98,7 @@ int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len,
             return -1;
         if (number > receiver->last_fact)
             receiver->last_fact = number;
-        if (fact.type == FACT_BEAT || fact.type == FACT_BYE) {
+        if (fact.type == FACT_BEAT || fact.type == FACT_BYE || fact.type == FACT_FORGOTTEN) {
             struct host *host = fact.host <= receiver->hosts.count ? receiver->hosts.hosts[fact.host] : NULL;
             if (!host)
                 return -1;

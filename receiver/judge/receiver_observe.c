@@ -242,8 +242,21 @@ enum labels_change receiver_see_wall(struct receiver *receiver, struct instant n
     return change;
 }
 
+/* Before anything is told of the time in which the receiver was off. */
+static void forget_as_asked(struct receiver *receiver, struct instant at)
+{
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++) {
+        struct host *host = receiver->hosts.hosts[id];
+        if (host && host->to_forget)
+            (void)receiver_forget(receiver, at, id, at);
+        if (host)
+            host->to_forget = false;
+    }
+}
+
 void receiver_cut(struct receiver *receiver, struct instant now, struct wall to)
 {
+    forget_as_asked(receiver, now);
     int64_t before_ns = offset_of(&receiver->labels, 0);
     struct label_part part = {.from = instant_add(now, 1), .offset_ns = to.ns - now.ns - 1, .base = to};
     labels_load(&receiver->labels, &part);
@@ -261,6 +274,7 @@ enum labels_change receiver_start(struct receiver *receiver, struct instant now,
         if (receiver->hosts.hosts[id])
             numbers_store_all(&receiver->hosts.hosts[id]->numbers);
     int64_t before_ns = offset_of(&receiver->labels, wall.ns - now.ns);
+    forget_as_asked(receiver, instant_earlier(off_from, now));
     enum labels_change change = labels_start(&receiver->labels, now, wall);
     const struct absence *open = receiver_absence(receiver);
     if (open) /* this process knows nothing of it */

@@ -36,7 +36,8 @@ enum state {
     X(RECEIVER_OVERLOADED, "receiver_overloaded", "the receiver was stalled or overloaded")        \
     X(RECEIVER_PATH, "receiver_path", "the receiver lost most hosts at once, and this one ran on") \
     X(CLOCK_STEP, "clock_step", "the receiver's clock jumped")                                     \
-    X(PATH, "path", "another receiver heard the host")
+    X(PATH, "path", "another receiver heard the host")                                             \
+    X(FORGOTTEN, "forgotten", "taken out of alarms and averages, until it is heard again")
 
 enum cause {
 #define CAUSE_ID(id, token, text) CAUSE_##id,

@@ -187,9 +187,18 @@ void telling_first(struct host *host, struct instant at, const struct verdict_co
 void telling_cut(struct host *host, int64_t at, const struct verdict_context *c)
 {
     struct told told = {.at = at, .state = STATE_UNKNOWN, .cause = CAUSE_CLOCK_STEP};
+    if (host->forgotten)
+        told.cause = CAUSE_FORGOTTEN;
     struct silence_span span = {.from = c->now, .earliest = c->now, .latest = c->now};
     tell_line(host, &told, &span, 0, c);
     host->changed_from = HOST_CHANGED_ALL;
     host->settled_to = host->settled_to < at ? host->settled_to : at;
     averages_cut(&host->averages, at);
+}
+
+void telling_forgotten(struct host *host, struct instant at, const struct verdict_context *c)
+{
+    struct told told = {.at = labels_second(c->labels, at), .state = STATE_UNKNOWN, .cause = CAUSE_FORGOTTEN};
+    struct silence_span span = {.from = at, .earliest = at, .latest = at};
+    tell_line(host, &told, &span, 0, c);
 }

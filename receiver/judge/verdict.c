@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "receiver/judge/clone.h"
+#include "receiver/judge/forget.h"
 #include "receiver/judge/telling.h"
 
 enum {
@@ -232,7 +233,9 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     bool was_judged = false;
     if (new_boot && !clone_displace(host, beat))
         *c->failed = true;
-    if (!first) {
+    if (first) {
+        forget_no_more(host);
+    } else {
         lapse_until(host, beat->at, c);
         if (!host_open_silence(host) && (new_boot || new_start || was_unobserved(host, beat->at, c)))
             begin_silence(host, c);
@@ -387,9 +390,9 @@ struct instant verdict_due(const struct host *host)
 
 int64_t verdict_settled_to(struct host *host, const struct verdict_context *c)
 {
-    if (!host->heard)
+    if (!host->heard && !host->forgotten)
         return 0;
-    struct instant to = host->expectation.last;
+    struct instant to = host->expectation.last; /* of a forgotten host: when it was */
     if (host->silence) {
         to = host->silence->facts.last;
         if (host_open_silence(host) && host->state != STATE_UP) {

@@ -93,22 +93,37 @@ static bool is_meant(const json_t *patterns, const char *name)
     return false;
 }
 
-static void handle_status(struct client *client, const json_t *patterns)
+/* A forgotten host is not among all of them, and fits no pattern: it must be named. */
+static bool is_shown(const struct host *host, const json_t *patterns, bool forgotten_too)
+{
+    if (!host || !is_meant(patterns, host->name))
+        return false;
+    if (!host->forgotten || forgotten_too)
+        return true;
+    for (size_t i = 0; i < json_array_size(patterns); i++)
+        if (strcmp(json_string_value(json_array_get(patterns, i)), host->name) == 0)
+            return true;
+    return false;
+}
+
+static void handle_status(struct client *client, const json_t *request, const json_t *patterns)
 {
     const struct control_options *o = &client->control->options;
     const struct host_table *table = receiver_hosts(o->receiver);
     const struct labels *labels = receiver_labels(o->receiver);
     struct instant now = o->now(o->context);
+    bool forgotten_too = json_is_true(json_object_get(request, "forgotten"));
     json_t *hosts = json_array();
     for (uint32_t id = 1; id <= table->count; id++)
-        if (table->hosts[id] && is_meant(patterns, table->hosts[id]->name))
+        if (is_shown(table->hosts[id], patterns, forgotten_too))
             json_array_append_new(hosts, status_json_host(table->hosts[id], labels, now));
+    json_t *statistics = status_json_statistics(o->receiver, o->intake, *o->dropped);
+    json_object_set_new(statistics, "queued", json_integer((json_int_t)keeper_outdated(o->keeper)));
     control_answer(client,
                    json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o, s:o}}", "ok", 1, "updated",
                              (json_int_t)labels_second(labels, now), "hosts", hosts, "receiver", "name", *o->name,
                              "started", (json_int_t)labels_second(labels, receiver_started(o->receiver)), "absence",
-                             status_json_absence(o->receiver), "statistics",
-                             status_json_statistics(o->receiver, o->intake, *o->dropped)));
+                             status_json_absence(o->receiver), "statistics", statistics));
 }
 
 void control_answer_when_stored(struct client *client, json_t *json)
@@ -160,7 +175,6 @@ static void on_rebuilt(void *context)
     on_stored(client);
 }
 
-/* Marks the hosts as changed from the beginning: then their next turn of writing makes their files anew. */
 static void handle_rebuild(struct client *client, const json_t *patterns)
 {
     const struct control_options *o = &client->control->options;
@@ -174,7 +188,7 @@ static void handle_rebuild(struct client *client, const json_t *patterns)
     }
     json_t *names = json_array();
     for (size_t i = 0; i < count; i++) {
-        table->hosts[ids[i]]->changed_from = HOST_CHANGED_ALL;
+        keeper_remake(o->keeper, table->hosts[ids[i]]);
         json_array_append_new(names, json_string(table->hosts[ids[i]]->name));
     }
     client->rebuilt = ids;
@@ -209,6 +223,8 @@ static void handle_change(struct client *client, const char *op, const json_t *r
     }
     if (cancels)
         control_handle_cancel(client, request);
+    else if (strcmp(op, "forget") == 0)
+        control_handle_forget(client, patterns);
     else if (strcmp(op, "relabel") == 0)
         control_handle_relabel(client, request, patterns);
     else if (strcmp(op, "maintenance_start") == 0)
@@ -224,8 +240,9 @@ static void handle_change(struct client *client, const char *op, const json_t *r
 
 static bool is_change(const char *op)
 {
-    static const char *const changes[] = {"maintenance_start",  "maintenance_plan", "maintenance_end",
-                                          "maintenance_cancel", "relabel",          "rebuild"};
+    static const char *const changes[] = {
+        "maintenance_start", "maintenance_plan", "maintenance_end", "maintenance_cancel",
+        "relabel",           "rebuild",          "forget"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
         if (strcmp(op, changes[i]) == 0)
             return true;
@@ -243,7 +260,7 @@ static void handle(struct client *client, const char *line, size_t len)
     else if (!are_patterns(patterns))
         control_refuse(client, "\"hosts\" must be a list of names and patterns");
     else if (strcmp(op, "status") == 0)
-        handle_status(client, patterns);
+        handle_status(client, request, patterns);
     else if (strcmp(op, "flush") == 0)
         handle_flush(client, patterns);
     else if (is_change(op))

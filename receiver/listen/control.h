@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* control.h - DATA/receiver.sock: what a person asks of the running receiver, one JSON object a line each way.
  *
- *   {"op":"status","hosts":["web*"]}
+ *   {"op":"status","hosts":["web*"],"forgotten":true}   (those too that are forgotten and not named)
  *   {"op":"maintenance_start","hosts":["web*"],"until":UNIX or null,"reason":"text"}
  *   {"op":"maintenance_end","hosts":["web*"]}
  *   {"op":"maintenance_plan","hosts":["web*"],"from":UNIX,"to":UNIX,"reason":"text"}
@@ -9,6 +9,7 @@
  *   {"op":"relabel","hosts":["web1"],"number":4,"as":"admin","reason":"text","to_end":true,"open":false}
  *   {"op":"flush","hosts":["web*"]}
  *   {"op":"rebuild","hosts":["web*"]}
+ *   {"op":"forget","hosts":["web1"]}
  *
  * Questions without "hosts" mean all of them; a change must name hosts (or its id). Answers are {"ok":true,...} or
  * {"ok":false,"error":"one line"}, one question at a time. A change is answered when it is stored. Whoever may open the socket (its

@@ -43,6 +43,7 @@ void control_answer_when_stored(struct client *client, json_t *json);
 void control_handle_start(struct client *client, const json_t *request, const json_t *patterns);
 void control_handle_plan(struct client *client, const json_t *request, const json_t *patterns);
 void control_handle_end(struct client *client, const json_t *patterns);
+void control_handle_forget(struct client *client, const json_t *patterns);
 void control_handle_cancel(struct client *client, const json_t *request);
 
 /* What somebody says about an outage. */

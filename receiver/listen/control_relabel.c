@@ -61,7 +61,7 @@ void control_handle_relabel(struct client *client, const json_t *request, const 
     }
     log_line(LOG_LEVEL_INFO, "%s: its outage of line %u counts as %s from now on: %s", host->name,
              (unsigned)relabel.number, state_token(relabel.state), relabel.reason);
-    host->changed_from = HOST_CHANGED_ALL;
+    keeper_remake(o->keeper, host);
     if (json_is_true(json_object_get(request, "open")) && host->state != STATE_UP) {
         host->relabelled = true;
         host->label = relabel.state;

@@ -25,6 +25,7 @@ struct flush_item {
     uint32_t host;
     char name[NAME_LEN_MAX + 1];
     int64_t to;
+    enum flush_what what;
     int64_t changed_from;
     struct averages_row *rows; /* owned copy */
     uint32_t row_count;
@@ -91,7 +92,8 @@ void flush_job_destroy(struct flush_job *job)
     free(job);
 }
 
-void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, struct instant now)
+void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, enum flush_what what,
+                   struct instant now)
 {
     job->now = now;
     if (!host || host->in_flush)
@@ -105,8 +107,7 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
         job->capacity = capacity;
     }
     struct flush_item item = {
-        .host = host->id, .changed_from = host->changed_from, .row_count = host->averages.row_count};
-    item.to = receiver_settled_to(receiver, host, now);
+        .host = host->id, .what = what, .changed_from = INT64_MAX, .row_count = host->averages.row_count};
     memcpy(item.name, host->name, sizeof item.name);
     if (item.row_count) {
         item.rows = malloc(item.row_count * sizeof *item.rows);
@@ -114,7 +115,11 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
             return;
         memcpy(item.rows, host->averages.rows, item.row_count * sizeof *item.rows);
     }
-    host->changed_from = INT64_MAX;
+    if (what == FLUSH_ALL) {
+        item.to = receiver_settled_to(receiver, host, now);
+        item.changed_from = host->flushing_from = host->changed_from;
+        host->changed_from = INT64_MAX;
+    }
     host->in_flush = true;
     job->items[job->count++] = item;
 }
@@ -129,7 +134,7 @@ uint32_t flush_job_host(const struct flush_job *job, size_t i)
     return job->items[i].host;
 }
 
-static int write_item(struct flusher *flusher, struct flush_item *item, struct error *error)
+static int write_state(struct flusher *flusher, struct flush_item *item, struct error *error)
 {
     struct timeline log = {0};
     if (!flusher->reader && !(flusher->reader = log_reader_open(flusher->data, error)))
@@ -143,6 +148,12 @@ static int write_item(struct flusher *flusher, struct flush_item *item, struct e
     if (log.count == 0 || item->to <= log.spans[0].from)
         item->to = 0; /* no second is settled yet: there may be no file, so nothing must claim that it is written */
     timeline_free(&log);
+    return rc;
+}
+
+static int write_item(struct flusher *flusher, struct flush_item *item, struct error *error)
+{
+    int rc = item->what == FLUSH_ALL ? write_state(flusher, item, error) : 0;
     if (rc == 0)
         rc = rrd_store_write_rows(flusher->store, item->name, item->rows, item->row_count, error);
     return rc;
@@ -179,18 +190,22 @@ void flush_job_submit(struct flush_job *job, struct worker *worker, struct flush
     worker_submit(worker, &job->job);
 }
 
-void flush_job_finish(struct flush_job *job, size_t i, struct host *host)
+bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
 {
     const struct flush_item *item = &job->items[i];
     host->in_flush = false;
+    host->flushing_from = INT64_MAX;
     if (!item->written) {
         if (item->changed_from < host->changed_from)
             host->changed_from = item->changed_from;
-        return;
+        return false;
     }
     averages_drop_rows(&host->averages, item->row_count);
-    if (item->to > host->written_to)
+    /* A file that was made whatever it held may end earlier than it did. */
+    bool made = item->changed_from == HOST_CHANGED_ALL && item->to > 0;
+    if (made || item->to > host->written_to)
         host->written_to = item->to;
+    return true;
 }
 
 void flush_job_add_months(const struct flush_job *job, size_t i, struct host *host, struct pending *pending)

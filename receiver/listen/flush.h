@@ -24,9 +24,15 @@ void flusher_destroy(struct flusher *flusher);
 struct flush_job *flush_job_create(void); /* NULL: out of memory */
 void flush_job_destroy(struct flush_job *job);
 
+enum flush_what {
+    FLUSH_ALL,
+    FLUSH_ROWS /* not state.rrd, whose turn comes later */
+};
+
 /* Adds a host as it stands at `now`; a host with nothing to write, or one that is in the job already, is left out. Its log must be committed before the
  * job is submitted. */
-void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, struct instant now);
+void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host *host, enum flush_what what,
+                   struct instant now);
 size_t flush_job_count(const struct flush_job *job);
 uint32_t flush_job_host(const struct flush_job *job, size_t i);
 
@@ -35,8 +41,8 @@ typedef void flush_done(struct flush_job *job, void *context);
 void flush_job_submit(struct flush_job *job, struct worker *worker, struct flusher *flusher, flush_done *done,
                       void *context);
 
-/* Takes what was written off the host; what could not be written stays for the next turn. */
-void flush_job_finish(struct flush_job *job, size_t i, struct host *host);
+/* Takes what was written off the host; what could not be written stays for the next turn. Returns whether it was written. */
+bool flush_job_finish(struct flush_job *job, size_t i, struct host *host);
 /* Adds the rows of months that are to be stored. Without memory for them the host is marked as changed, so that they are
  * computed again. */
 void flush_job_add_months(const struct flush_job *job, size_t i, struct host *host, struct pending *pending);

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "receiver/listen/flush.h"
+#include "receiver/listen/flush_plan.h"
 #include "receiver/listen/pending.h"
 #include "receiver/listen/waiter.h"
 #include "receiver/listen/worker.h"
@@ -15,9 +16,6 @@
 #define COMMIT_MAX_NS NS_PER_S          /* a durable commit a second ... */
 #define COMMIT_MIN_NS (100 * NS_PER_MS) /* ... and for hosts with short intervals others between */
 #define SHORT_INTERVAL_HOSTS_MAX 2000   /* a fleet larger than this commits once a second */
-#define FLUSH_SMALL_NS (300 * NS_PER_S)
-#define FLUSH_LARGE_NS (900 * NS_PER_S)
-#define FLUSH_LARGE_HOSTS 2000
 
 struct commit_job {
     struct worker_job job; /* first: the worker hands this back */
@@ -36,7 +34,7 @@ struct keeper {
     struct journal *journal;
     struct worker journal_worker, rrd_worker;
     struct flusher *flusher;
-    int64_t flush_interval_ns;
+    struct flush_plan *plan;
 
     struct commit_job *committing; /* under way, or to be tried again */
     bool retry;
@@ -54,12 +52,6 @@ struct keeper {
 
     bool flushing;
     struct waiter *flushing_waiters;
-    uint32_t *wanted; /* hosts whose files somebody asked for */
-    size_t wanted_count;
-    struct waiter *wanted_waiters;
-    uint32_t wheel; /* host that was flushed last */
-    double wheel_debt;
-    struct instant wheel_at;
     struct complaint commit_trouble;
 };
 
@@ -73,13 +65,15 @@ struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, 
     }
     keeper->receiver = receiver;
     keeper->journal = journal;
-    keeper->flush_interval_ns = options->flush_interval_ns;
     keeper->commit_interval_ns = COMMIT_MAX_NS;
+    keeper->plan = flush_plan_create(receiver);
     keeper->flusher = flusher_create(options->data, options->zone, error);
-    if (!keeper->flusher) {
-        free(keeper);
+    if (!keeper->flusher || !keeper->plan) {
+        error_set(error, "out of memory");
+        keeper_destroy(keeper);
         return NULL;
     }
+    flush_plan_set_interval(keeper->plan, options->flush_interval_ns);
     if (worker_start(&keeper->journal_worker, loop) != 0) {
         error_set(error, "cannot start a thread");
         keeper_destroy(keeper);
@@ -96,12 +90,12 @@ struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, 
 
 void keeper_set_flush_interval(struct keeper *keeper, int64_t flush_interval_ns)
 {
-    keeper->flush_interval_ns = flush_interval_ns;
+    flush_plan_set_interval(keeper->plan, flush_interval_ns);
 }
 
 /* ---- after the RRD thread ---- */
 
-static void add_checkpoint(struct keeper *keeper, struct host *host)
+static void put_checkpoint(struct keeper *keeper, struct host *host)
 {
     struct journal_checkpoint *grown =
         realloc(keeper->checkpoints, (keeper->checkpoint_count + 1) * sizeof *keeper->checkpoints);
@@ -120,7 +114,13 @@ static void add_checkpoint(struct keeper *keeper, struct host *host)
     }
     host->position = receiver_last_fact(keeper->receiver);
     keeper->checkpoints[keeper->checkpoint_count++] =
-        (struct journal_checkpoint){host->id, bytes, codec.pos, host->position, host->written_to};
+        (struct journal_checkpoint){.host = host->id,
+                                    .bytes = bytes,
+                                    .len = codec.pos,
+                                    .position = host->position,
+                                    .written_to = host->written_to,
+                                    .lines = host->lines,
+                                    .changed_from = host_changed_from(host)};
 }
 
 static void on_flushed(struct flush_job *job, void *context)
@@ -130,9 +130,11 @@ static void on_flushed(struct flush_job *job, void *context)
     for (size_t i = 0; i < flush_job_count(job); i++) {
         struct host *host = table->hosts[flush_job_host(job, i)];
         /* A checkpoint also of what could not be written: one bad file must not keep the journal of all. */
-        flush_job_finish(job, i, host);
+        bool written = flush_job_finish(job, i, host);
         flush_job_add_months(job, i, host, &keeper->pending);
-        add_checkpoint(keeper, host);
+        if (written)
+            flush_plan_queue(keeper->plan, host); /* the log has changed meanwhile */
+        put_checkpoint(keeper, host);
     }
     flush_job_destroy(job);
     keeper->flushing = false;
@@ -237,29 +239,6 @@ static uint64_t trim_to(struct keeper *keeper)
     return lowest;
 }
 
-static int64_t flush_interval_ns(const struct keeper *keeper, uint32_t hosts)
-{
-    if (keeper->flush_interval_ns)
-        return keeper->flush_interval_ns;
-    return hosts < FLUSH_LARGE_HOSTS ? FLUSH_SMALL_NS : FLUSH_LARGE_NS;
-}
-
-/* The hosts whose turn it is: each one once in a flush interval, spread evenly. */
-static void turn_wheel(struct keeper *keeper, struct flush_job *job, struct instant now)
-{
-    const struct host_table *table = receiver_hosts(keeper->receiver);
-    if (keeper->wheel_at.ns == 0)
-        keeper->wheel_at = now;
-    double elapsed = (double)instant_since(now, keeper->wheel_at);
-    keeper->wheel_at = now;
-    keeper->wheel_debt += table->count * elapsed / (double)flush_interval_ns(keeper, table->count);
-    for (; keeper->wheel_debt >= 1; keeper->wheel_debt--) {
-        keeper->wheel = keeper->wheel % table->count + 1;
-        keeper->trim_at++;
-        flush_job_add(job, keeper->receiver, table->hosts[keeper->wheel], now);
-    }
-}
-
 static void plan_flush(struct keeper *keeper, struct commit_job *commit, struct instant now)
 {
     if (keeper->flushing)
@@ -267,18 +246,14 @@ static void plan_flush(struct keeper *keeper, struct commit_job *commit, struct 
     struct flush_job *job = flush_job_create();
     if (!job)
         return;
-    const struct host_table *table = receiver_hosts(keeper->receiver);
-    for (size_t i = 0; i < keeper->wanted_count; i++)
-        flush_job_add(job, keeper->receiver, table->hosts[keeper->wanted[i]], now);
-    keeper->wanted_count = 0;
-    turn_wheel(keeper, job, now);
-    if (flush_job_count(job) == 0 && !keeper->wanted_waiters) {
+    struct waiter *waiters = NULL;
+    keeper->trim_at += flush_plan_fill(keeper->plan, job, now, &waiters);
+    if (flush_job_count(job) == 0 && !waiters) {
         flush_job_destroy(job);
         return;
     }
     commit->flush = job;
-    commit->flush_waiters = keeper->wanted_waiters;
-    keeper->wanted_waiters = NULL;
+    commit->flush_waiters = waiters;
     keeper->flushing = true;
 }
 
@@ -297,6 +272,14 @@ static int64_t choose_commit_interval(const struct receiver *receiver)
     return interval_ns < COMMIT_MIN_NS ? COMMIT_MIN_NS : interval_ns;
 }
 
+/* What was told before the watermark is to reach state.rrd. */
+static void queue_changed(struct keeper *keeper, const struct line_list *lines)
+{
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    for (size_t i = 0; i < lines->count; i++)
+        flush_plan_queue(keeper->plan, table->hosts[lines->lines[i].host]);
+}
+
 static struct commit_job *cut(struct keeper *keeper, struct instant now, bool clean)
 {
     struct commit_job *commit = calloc(1, sizeof *commit);
@@ -313,6 +296,7 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
         log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
         abort();
     }
+    queue_changed(keeper, &batch->output.lines);
     pending_move(&keeper->pending, batch);
     batch->checkpoints = keeper->checkpoints;
     batch->checkpoint_count = keeper->checkpoint_count;
@@ -343,8 +327,8 @@ void keeper_tick(struct keeper *keeper, struct instant now)
         return;
     }
     int64_t since_ns = instant_since(now, keeper->committed_at);
-    bool asked =
-        keeper->waiters || pending_is_urgent(&keeper->pending) || (keeper->wanted_waiters && !keeper->flushing);
+    bool asked = keeper->waiters || pending_is_urgent(&keeper->pending) ||
+                 (flush_plan_has_requests(keeper->plan) && !keeper->flushing);
     bool news = receiver_has_output(keeper->receiver);
     if (!(since_ns >= COMMIT_MAX_NS || asked || (news && since_ns >= keeper->commit_interval_ns)))
         return;
@@ -370,7 +354,7 @@ void keeper_stop(struct keeper *keeper, struct instant now)
     const struct host_table *table = receiver_hosts(keeper->receiver);
     for (uint32_t id = 1; id <= table->count; id++)
         if (table->hosts[id])
-            add_checkpoint(keeper, table->hosts[id]);
+            put_checkpoint(keeper, table->hosts[id]);
     struct commit_job *last = cut(keeper, now, true);
     if (!last || journal_commit(keeper->journal, &last->batch, &error) != 0)
         log_line(LOG_LEVEL_ERROR, "%s; the stop is not recorded", last ? error.text : "out of memory");
@@ -392,7 +376,7 @@ void keeper_destroy(struct keeper *keeper)
     }
     flusher_destroy(keeper->flusher);
     free(keeper->unsynced);
-    free(keeper->wanted);
+    flush_plan_destroy(keeper->plan);
     free(keeper);
 }
 
@@ -419,25 +403,25 @@ int keeper_when_stored(struct keeper *keeper, keeper_done *done, void *context)
 
 int keeper_flush(struct keeper *keeper, const uint32_t *hosts, size_t count, keeper_done *done, void *context)
 {
-    struct waiter *waiter = waiter_create(done, context);
-    uint32_t *grown = realloc(keeper->wanted, (keeper->wanted_count + count + 1) * sizeof *grown);
-    if (!waiter || !grown) {
-        free(waiter);
-        if (grown)
-            keeper->wanted = grown;
-        return -1;
-    }
-    keeper->wanted = grown;
-    memcpy(keeper->wanted + keeper->wanted_count, hosts, count * sizeof *hosts);
-    keeper->wanted_count += count;
-    waiters_append(&keeper->wanted_waiters, waiter);
-    return 0;
+    return flush_plan_request(keeper->plan, hosts, count, done, context);
+}
+
+void keeper_remake(struct keeper *keeper, struct host *host)
+{
+    host->changed_from = HOST_CHANGED_ALL;
+    flush_plan_queue(keeper->plan, host);
+    put_checkpoint(keeper, host);
+}
+
+size_t keeper_outdated(const struct keeper *keeper)
+{
+    return flush_plan_outdated(keeper->plan);
 }
 
 void keeper_forget(struct keeper *keeper, const void *context)
 {
     waiters_forget(keeper->waiters, context);
-    waiters_forget(keeper->wanted_waiters, context);
+    flush_plan_forget(keeper->plan, context);
     waiters_forget(keeper->flushing_waiters, context);
     if (keeper->committing) {
         waiters_forget(keeper->committing->waiters, context);

@@ -53,6 +53,12 @@ int keeper_when_stored(struct keeper *keeper, keeper_done *done, void *context);
 /* Writes the files of these hosts; `done` follows when they hold all that can be written. Returns 0, or -1: out of memory. */
 int keeper_flush(struct keeper *keeper, const uint32_t *hosts, size_t count, keeper_done *done, void *context);
 
+/* Sees to it that the host's state.rrd is made anew, whatever it holds; from the next batch on a kill does not forget it. */
+void keeper_remake(struct keeper *keeper, struct host *host);
+
+/* How many hosts' state.rrd are still to be made anew. */
+size_t keeper_outdated(const struct keeper *keeper);
+
 /* Forgets a request: its `done` will not be called. */
 void keeper_forget(struct keeper *keeper, const void *context);
 

@@ -62,9 +62,9 @@ json_t *status_json_host(const struct host *host, const struct labels *labels, s
     json_object_set_new(json, "cause", host->cause == CAUSE_NONE ? json_null() : json_string(cause_token(host->cause)));
     /* A late host has been so since the expectation that it missed. */
     json_object_set_new(json, "since",
-                        state == STATE_LATE ? json_integer(labels_second(labels, host->deadline[0]))
-                        : host->heard       ? json_integer(host->since)
-                                            : json_null());
+                        state == STATE_LATE              ? json_integer(labels_second(labels, host->deadline[0]))
+                        : host->heard || host->forgotten ? json_integer(host->since)
+                                                         : json_null());
     json_object_set_new(json, "last_heard", host->heard ? second_or_null(labels, host->heard_at) : json_null());
     json_object_set_new(json, "next_expected",
                         host->heard ? second_or_null(labels, instant_add(host->expectation.last,

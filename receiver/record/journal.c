@@ -19,8 +19,11 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [PUT_LINE] =
         "INSERT OR IGNORE INTO transitions (host, number, at, state, cause, earliest, latest, decided, restates) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    [PUT_HOST] = "INSERT OR IGNORE INTO hosts (id, name, first_at, position, written_to) VALUES (?1, ?2, ?3, 0, 0)",
-    [PUT_CHECKPOINT] = "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4 WHERE id = ?1",
+    [PUT_HOST] = "INSERT OR IGNORE INTO hosts (id, name, first_at, position, written_to, lines) "
+                 "VALUES (?1, ?2, ?3, 0, 0, 0)",
+    [PUT_CHECKPOINT] =
+        "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4, lines = ?5, changed_from = ?6 "
+        "WHERE id = ?1",
     [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered) "
                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [END_WINDOW] = "UPDATE maintenance SET ends = CASE WHEN ?3 <= starts_ns THEN starts ELSE ?2 END, ends_ns = ?3 "
@@ -206,6 +209,9 @@ static int put_hosts(struct journal *journal, const struct journal_batch *batch,
         sqlite3_bind_blob64(stmt, 2, checkpoint->bytes, checkpoint->len, SQLITE_STATIC);
         sqlite3_bind_int64(stmt, 3, (int64_t)checkpoint->position);
         sqlite3_bind_int64(stmt, 4, checkpoint->written_to);
+        sqlite3_bind_int64(stmt, 5, checkpoint->lines);
+        if (checkpoint->changed_from != INT64_MAX)
+            sqlite3_bind_int64(stmt, 6, checkpoint->changed_from);
         if (step(journal, PUT_CHECKPOINT, error) != 0)
             return -1;
     }
@@ -351,6 +357,10 @@ static int put_batch(struct journal *journal, const struct journal_batch *batch,
         put_months(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
         put_clock(journal, &batch->output, error) != 0 || put_facts(journal, &batch->output, error) != 0)
         return -1;
+    /* What the core was to forget at its start is told by the facts of this batch. */
+    if (!journal->began &&
+        run_sql(journal, "UPDATE hosts SET to_forget = NULL WHERE to_forget IS NOT NULL", "write", error) != 0)
+        return -1;
     return put_mark(journal, batch, error);
 }
 
@@ -368,6 +378,7 @@ int journal_commit(struct journal *journal, const struct journal_batch *batch, s
         (void)sqlite3_exec(journal->db, "ROLLBACK", NULL, NULL, NULL);
         return -1;
     }
+    journal->began = true;
     return 0;
 }
 

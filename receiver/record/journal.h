@@ -32,6 +32,8 @@ struct journal_checkpoint {
     size_t len;
     uint64_t position;
     int64_t written_to;
+    uint32_t lines;
+    int64_t changed_from; /* INT64_MAX: nowhere */
 };
 
 /* A maintenance window that was added, or (known id) ended. */

@@ -30,6 +30,7 @@ struct journal {
     char *path;
     int64_t run;
     bool synced;
+    bool began; /* the first batch of this run is stored */
 };
 
 /* Fills `error` with what SQLite says, and returns -1. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "receiver/record/journal_internal.h"
+#include "receiver/record/schema.h"
 
 typedef int row_reader(sqlite3_stmt *stmt, void *context);
 
@@ -95,6 +96,15 @@ static int read_line_count(sqlite3_stmt *stmt, void *context)
     struct loading *loading = context;
     receiver_load_lines(loading->receiver, (uint32_t)sqlite3_column_int64(stmt, 0),
                         (uint32_t)sqlite3_column_int64(stmt, 1));
+    if (sqlite3_column_type(stmt, 2) != SQLITE_NULL)
+        receiver_load_change(loading->receiver, (uint32_t)sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 2));
+    return 0;
+}
+
+static int read_forgotten(sqlite3_stmt *stmt, void *context)
+{
+    struct loading *loading = context;
+    receiver_load_forgotten(loading->receiver, (uint32_t)sqlite3_column_int64(stmt, 0));
     return 0;
 }
 
@@ -125,8 +135,10 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         {"SELECT id, pattern, starts_ns, ends_ns FROM maintenance ORDER BY id", read_window},
         {"SELECT id, name, checkpoint, position FROM hosts ORDER BY id", read_host},
         {"SELECT position, facts FROM journal ORDER BY position", read_facts},
-        {"SELECT id, ifnull((SELECT max(number) FROM transitions WHERE host = hosts.id), 0) FROM hosts",
+        {"SELECT id, ifnull((SELECT max(number) FROM transitions WHERE host = hosts.id), 0), " SCHEMA_UNWRITTEN_FROM
+         " FROM hosts",
          read_line_count},
+        {"SELECT id FROM hosts WHERE to_forget IS NOT NULL", read_forgotten},
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (read_rows(journal, steps[i].sql, steps[i].read, &loading, error) != 0)

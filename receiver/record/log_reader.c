@@ -21,6 +21,7 @@
 #include "receiver/record/schema.h"
 
 #define BUSY_TIMEOUT_MS 5000
+#define NOWHERE "9223372036854775807" /* INT64_MAX */
 
 int log_reader_fail(const struct log_reader *reader, struct error *error)
 {
@@ -185,7 +186,9 @@ static int hosts_append(struct log_host **hosts, size_t *count, sqlite3_stmt *st
     const char *name = (const char *)sqlite3_column_text(stmt, 1);
     *host = (struct log_host){.id = (uint32_t)sqlite3_column_int64(stmt, 0),
                               .first_at = sqlite3_column_int64(stmt, 2),
-                              .written_to = sqlite3_column_int64(stmt, 3)};
+                              .written_to = sqlite3_column_int64(stmt, 3),
+                              .changed_from = sqlite3_column_int64(stmt, 4),
+                              .forgotten = sqlite3_column_int(stmt, 5) != 0};
     (void)snprintf(host->name, sizeof host->name, "%s", name ? name : "");
     return 0;
 }
@@ -195,8 +198,12 @@ int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t 
     sqlite3_stmt *stmt = NULL;
     *hosts = NULL;
     *count = 0;
-    int rc = sqlite3_prepare_v2(reader->db, "SELECT id, name, first_at, written_to FROM hosts ORDER BY name", -1, &stmt,
-                                NULL);
+    int rc = sqlite3_prepare_v2(reader->db,
+                                "SELECT id, name, first_at, written_to, min(ifnull(changed_from, " NOWHERE "), "
+                                "ifnull(" SCHEMA_UNWRITTEN_FROM ", " NOWHERE ")), "
+                                "to_forget IS NOT NULL OR ifnull((SELECT cause FROM transitions WHERE host = hosts.id "
+                                "ORDER BY number DESC LIMIT 1), '') = 'forgotten' FROM hosts ORDER BY name",
+                                -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
             if (hosts_append(hosts, count, stmt))

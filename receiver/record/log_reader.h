@@ -20,6 +20,9 @@ struct log_host {
     char name[NAME_LEN_MAX + 1];
     int64_t first_at;   /* first heartbeat, Unix seconds */
     int64_t written_to; /* state.rrd holds the record up to here; 0: nothing */
+    /* If before that: state.rrd is still to be made anew, since from this second on the log has changed. */
+    int64_t changed_from;
+    bool forgotten; /* or will be when the receiver starts */
 };
 
 /* A line of the log; `host` 0: there is none. */

@@ -145,7 +145,7 @@ static int copy_file(int from, int to)
 }
 
 /* Puts a copy of `made` in the place of `path`, through `copy`. */
-static int install_copy(const char *made, const char *copy, const char *path, struct error *error)
+static int install_copy(const char *made, const char *copy, const char *path, bool keep_old, struct error *error)
 {
     bool replaces = rrd_file_exists(path);
     int from = open(made, O_RDONLY | O_CLOEXEC);
@@ -161,7 +161,7 @@ static int install_copy(const char *made, const char *copy, const char *path, st
         reason = errno;
         copied = false;
     }
-    if (copied && replaces) {
+    if (copied && replaces && keep_old) {
         char backup[PATH_LEN_MAX];
         (void)snprintf(backup, sizeof backup, "%s.bak", path);
         (void)unlink(backup);
@@ -177,7 +177,7 @@ static int install_copy(const char *made, const char *copy, const char *path, st
 }
 
 int rrd_file_create(const char *path, const struct rrd_schema *schema, int64_t start, const struct rrd_batch *batch,
-                    struct error *error)
+                    bool keep_old, struct error *error)
 {
     if (check_path(path, error) < 0)
         return -1;
@@ -198,7 +198,7 @@ int rrd_file_create(const char *path, const struct rrd_schema *schema, int64_t s
     if (result != 0 || !rrd_file_exists(made))
         result = error_set(error, "cannot create %s: %s", path, rrd_reason());
     else if ((result = rrd_file_update(made, schema, batch, error)) == 0)
-        result = install_copy(made, copy, path, error);
+        result = install_copy(made, copy, path, keep_old, error);
     (void)unlink(made);
     return result;
 }

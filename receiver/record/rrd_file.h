@@ -44,10 +44,10 @@ int64_t rrd_file_last(const char *path, struct error *error);
 int rrd_file_update(const char *path, const struct rrd_schema *schema, const struct rrd_batch *batch,
                     struct error *error);
 
-/* Makes the file with its first updates under another name and renames it into place; readable by the group. A file
- * that is there already is kept as PATH.bak. Returns 0, or -1 with `error` set and nothing changed. */
+/* Makes the file with its first updates under another name and renames it into place; readable by the group. With
+ * `keep_old` a file that is there already is kept as PATH.bak. Returns 0, or -1 with `error` set and nothing changed. */
 int rrd_file_create(const char *path, const struct rrd_schema *schema, int64_t start, const struct rrd_batch *batch,
-                    struct error *error);
+                    bool keep_old, struct error *error);
 
 /* The rows of the AVERAGE archive with this step that end in (from, to], both multiples of `step_s` and within the
  * archive: a value for each of `sources` ("a:b:c") in a row, NaN where unknown. NULL with `error` set if the file

@@ -142,7 +142,7 @@ static void carry_older_rows(const char *path, int64_t first, struct older *olde
 }
 
 /* Makes the file from the log and from what it held before the log. */
-static int build(const char *path, const struct timeline *log, int64_t to, struct error *error)
+static int build(const char *path, const struct timeline *log, int64_t to, bool keep_old, struct error *error)
 {
     struct rrd_batch batch = {0};
     struct older older = {.batch = &batch, .start = -1};
@@ -151,13 +151,14 @@ static int build(const char *path, const struct timeline *log, int64_t to, struc
     if (older.start < 0)
         older.start = older.written = floor_to(first, DAY_S);
     (void)timeline_plan_updates(log, older.written, to, add_update, &batch);
-    int result = rrd_file_create(path, &state_schema, older.start, &batch, error);
+    int result = rrd_file_create(path, &state_schema, older.start, &batch, keep_old, error);
     rrd_batch_free(&batch);
     return result;
 }
 
-int rrd_store_rebuild_state(struct rrd_store *store, const char *name, const struct timeline *log, int64_t to,
-                            struct error *error)
+/* What the receiver does by itself, it does without leaving a second file behind. */
+static int rebuild(struct rrd_store *store, const char *name, const struct timeline *log, int64_t to, bool keep_old,
+                   struct error *error)
 {
     char path[RRD_STORE_PATH_MAX];
     if (rrd_store_path(store, name, "state.rrd", path, error) < 0)
@@ -166,7 +167,13 @@ int rrd_store_rebuild_state(struct rrd_store *store, const char *name, const str
         return 0;
     if (rrd_store_make_folder(store, name, error) < 0)
         return -1;
-    return build(path, log, to, error);
+    return build(path, log, to, keep_old, error);
+}
+
+int rrd_store_rebuild_state(struct rrd_store *store, const char *name, const struct timeline *log, int64_t to,
+                            struct error *error)
+{
+    return rebuild(store, name, log, to, true, error);
 }
 
 int rrd_store_write_state(struct rrd_store *store, const char *name, const struct timeline *log, int64_t changed_from,
@@ -182,7 +189,7 @@ int rrd_store_write_state(struct rrd_store *store, const char *name, const struc
     if (last < 0)
         return -1;
     if (anew || changed_from < last)
-        return rrd_store_rebuild_state(store, name, log, to, error);
+        return rebuild(store, name, log, to, changed_from == INT64_MIN, error);
     struct rrd_batch batch = {0};
     (void)timeline_plan_updates(log, last, to, add_update, &batch);
     int result = rrd_file_update(path, &state_schema, &batch, error);

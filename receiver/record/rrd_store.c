@@ -180,8 +180,8 @@ static int write_rows(const char *path, const struct rrd_schema *schema, bool me
     struct rrd_batch batch = {0};
     for (uint32_t i = 0; i < count; i++)
         last = plan_row(&batch, &rows[i], last, metrics);
-    int result =
-        exists ? rrd_file_update(path, schema, &batch, error) : rrd_file_create(path, schema, start, &batch, error);
+    int result = exists ? rrd_file_update(path, schema, &batch, error)
+                        : rrd_file_create(path, schema, start, &batch, false, error);
     rrd_batch_free(&batch);
     return result;
 }

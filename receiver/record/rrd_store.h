@@ -22,7 +22,7 @@ void rrd_store_destroy(struct rrd_store *store);
 /* Brings NAME/state.rrd up to second `to` from the log of the host: makes it if missing, as rrd_store_rebuild_state
  * does, else continues after its last update. `changed_from` is the earliest second at which the log has changed since
  * the last call (INT64_MAX: nothing but time): if that lies before what is written, the file is made anew; with INT64_MIN
- * it is in any case, also if the old one cannot be read. Returns 0, or -1 with `error` set; what is not written now will
+ * it is in any case, also if the old one cannot be read, and the old one is kept as state.rrd.bak. Returns 0, or -1 with `error` set; what is not written now will
  * be with the next call. */
 int rrd_store_write_state(struct rrd_store *store, const char *name, const struct timeline *log, int64_t changed_from,
                           int64_t to, struct error *error);

@@ -8,6 +8,9 @@
 
 #define SCHEMA_VERSION 2 /* PRAGMA user_version */
 
+/* Of a row of `hosts`: the earliest second told by a line that is not in the checkpoint, NULL for none. */
+#define SCHEMA_UNWRITTEN_FROM "(SELECT min(at) FROM transitions WHERE host = hosts.id AND number > hosts.lines)"
+
 /* clang-format off */
 #define SCHEMA_SQL                                                                                                     \
     "CREATE TABLE hosts ("                                                                                             \
@@ -16,7 +19,10 @@
     "  first_at INTEGER NOT NULL,"        /* first heartbeat */                                                        \
     "  checkpoint BLOB,"                  /* state of the host in the core, NULL until the first flush */              \
     "  position INTEGER NOT NULL,"        /* last fact of the journal that the checkpoint contains */                  \
-    "  written_to INTEGER NOT NULL);"     /* state.rrd is written up to this second, 0 for not at all */               \
+    "  written_to INTEGER NOT NULL,"      /* state.rrd is written up to this second, 0 for not at all ... */           \
+    "  lines INTEGER NOT NULL DEFAULT 0,"  /* ... from this many lines of the log ... */                                \
+    "  changed_from INTEGER,"             /* ... of which some are not in it yet, from this second on */               \
+    "  to_forget INTEGER);"               /* 1: asked for while the receiver was stopped; NULL: no */                     \
     "CREATE TABLE transitions ("          /* the log: append only, the truth */                                        \
     "  id INTEGER PRIMARY KEY,"                                                                                        \
     "  host INTEGER NOT NULL REFERENCES hosts(id),"                                                                    \

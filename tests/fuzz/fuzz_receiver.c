@@ -303,6 +303,13 @@ static void happen(struct scene *scene, uint8_t event, uint8_t parameter)
         receiver_set_options(scene->receiver, scene->now, pauses_ms[parameter & 0xf] * NS_PER_MS, parameter & 0x10);
         break;
     case 9:
+        if ((parameter & 7) == 0 && host_of(scene, &scene->speakers[index])) {
+            scene->touched[index] = true;
+            (void)receiver_forget(scene->receiver, scene->now, host_of(scene, &scene->speakers[index])->id, scene->now);
+            break;
+        }
+        receiver_judge(scene->receiver, scene->now);
+        break;
     case 10: receiver_judge(scene->receiver, scene->now); break;
     default: send_beat(scene, index, parameter); break;
     }

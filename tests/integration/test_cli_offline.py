@@ -196,7 +196,7 @@ class Record:
         db = sqlite3.connect(self.data / "receiver.db")
         db.executescript("PRAGMA journal_mode = WAL;" + schema())
         for index, host in enumerate(self.hosts, 1):
-            db.execute("INSERT INTO hosts (id, name, first_at, position, written_to) VALUES (?, ?, ?, 0, ?)",
+            db.execute("INSERT INTO hosts (id, name, first_at, position, written_to, lines) VALUES (?, ?, ?, 0, ?, 999)",
                        (index, host.name, host.first, self.written_to))
             for number, (at, state, cause, earliest, latest, restates) in enumerate(host.lines, 1):
                 db.execute("INSERT INTO transitions (id, host, number, at, state, cause, earliest, latest, decided, restates)"
@@ -415,8 +415,27 @@ def test_verify_agrees_and_finds_a_difference(record, _):
         at = record.written_to - 1200
         state = "down" if record.hosts[1].state(at) != "down" else "up"
         with contextlib.closing(sqlite3.connect(copy / "receiver.db")) as db:
-            db.execute("INSERT INTO transitions (host, number, at, state, cause, earliest, latest, decided) VALUES (2, 900, ?, ?, '', ?, ?, ?)",
+            db.execute("INSERT INTO transitions (host, number, at, state, cause, earliest, latest, decided) VALUES (2, 1000, ?, ?, '', ?, ?, ?)",
                        (at, state, at, at, at))
+            db.commit()
+        # The receiver knows nothing of the line yet: it will make the file anew, so that is no difference.
+        answer = ask("verify", data=copy)
+        equal([(h["host"], h["agrees"], h["queued"]) for h in answer["hosts"]],
+              [(h.name, True, h.name == "web1") for h in record.hosts], "queued")
+        equal(answer["queued"], 1, "how many")
+        equal(run("verify", data=copy).stdout, "3 hosts compared, 0 differ, 1 queued\n", "summary")
+        check("web1: queued" in run("verify", "web1", data=copy).stdout, "queued by name")
+        damage(copy / "hosts" / "web1" / "state.rrd", 0)
+        check(not ask("verify", "web1", data=copy, code=1)["hosts"][0]["agrees"], "what differs before the change")
+        shutil.copy(record.data / "hosts" / "web1" / "state.rrd", copy / "hosts" / "web1")
+        with contextlib.closing(sqlite3.connect(copy / "receiver.db")) as db:
+            db.execute("UPDATE hosts SET lines = 1000, changed_from = ? WHERE id = 2", (-2**63,))
+            db.commit()
+        (copy / "hosts" / "web1" / "state.rrd").unlink()
+        check("web1: queued" in run("verify", "web1", data=copy).stdout, "a file that is to be made whatever it holds")
+        shutil.copy(record.data / "hosts" / "web1" / "state.rrd", copy / "hosts" / "web1")
+        with contextlib.closing(sqlite3.connect(copy / "receiver.db")) as db:
+            db.execute("UPDATE hosts SET changed_from = NULL WHERE id = 2")  # it says that it has written it
             db.commit()
         (copy / "hosts" / "db1" / "state.rrd").unlink()
         answer = ask("verify", data=copy, code=1)
@@ -500,7 +519,7 @@ def test_unknown_hosts_and_commands(record, _):
     for words in (("status", "nohost"), ("uptime", "no*"), ("outages", "db1", "nohost"), ("verify", "nohost"),
                   ("maintenance", "start", "nohost"), ("maintenance", "plan", "nohost", "--from", int(time.time()) + 60, "--to", int(time.time()) + 90),
                   ("rebuild", "nohost"), ("maintenance", "cancel", "99"), ("outages", "relabel", "5", "--as", "up"), ("traffic",),
-                  ("host", "forget", "db1"), ("maintenance", "list", "db1"), ("maintenance",), ("status", "--what"), ()):
+                  ("host", "drop", "db1"), ("maintenance", "list", "db1"), ("maintenance",), ("status", "--what"), ()):
         run(*words, data=record.data, code=2)
     check(run("check", "nohost", data=record.data, code=3).stdout.startswith("TWOBEAT UNKNOWN - "), "check")
     check(run("check", "db1", "web1", data=record.data, code=3).stdout.startswith("TWOBEAT UNKNOWN - "), "check of two")
@@ -643,8 +662,8 @@ def test_rebuild_of_a_stopped_record(_, rng):
             run("rebuild", "db1", data=record.data, code=3)
 
 
-def damage(path):
-    """Changes the newest minute (or quarter of an hour) in which the host was wholly up or down, as rrdtool does it."""
+def damage(path, index=-1):
+    """Changes the newest (or another) minute (or quarter of an hour) in which the host was wholly up or down, as rrdtool does it."""
     text = subprocess.run(["rrdtool", "dump", path], capture_output=True, text=True, check=True).stdout
     archives = [match.start() for match in re.finditer("</rra>", text)]
     for begin, end in ((0, archives[0]), (archives[0], archives[1])):
@@ -652,7 +671,7 @@ def damage(path):
                 if float(match[1]) + float(match[2]) == 1]
         if rows:
             break
-    row = rows[-1]
+    row = rows[index]
     xml = path.with_suffix(".xml")
     xml.write_text(text[:row.start()] + f"<row><v>{row[2]}</v><v>{row[1]}</v>" + text[row.end():], encoding="utf-8")
     subprocess.run(["rrdtool", "restore", "-f", xml, path], check=True)

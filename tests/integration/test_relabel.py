@@ -181,10 +181,10 @@ def test_killed_right_after_the_answer(_):
                                reason="x", to_end=True, open=False, **{"as": "admin"}), {"ok": True}, "the answer")
         receiver.kill()
         check_says(receiver, "web1", outage, "admin", "down", "x")
-        receiver.twobeat("verify", code=1)
+        equal(receiver.json("verify")["queued"], 1, "the file is still to be made anew")
         receiver.start()
         receiver.twobeat("flush")
-        receiver.twobeat("verify")
+        equal(receiver.json("verify")["queued"], 0, "it is")
         check_says(receiver, "web1", outage, "admin", "down", "x")
         # And without a kill.
         relabel(receiver, outage, "up")

@@ -80,6 +80,7 @@ static void test_round_trip(void **state)
         {.type = FACT_DROPS, .now = {5003 * NS_PER_S}},
         {.type = FACT_WINDOWS, .now = {5004 * NS_PER_S}},
         {.type = FACT_SETTINGS, .now = {5004 * NS_PER_S}, .settings = {1800 * NS_PER_S, true}},
+        {.type = FACT_FORGOTTEN, .now = {5005 * NS_PER_S}, .host = 7, .forgotten = {{4990 * NS_PER_S}}},
     };
     size_t count = sizeof facts / sizeof *facts;
     uint8_t bytes[4096];
@@ -101,6 +102,8 @@ static void test_round_trip(void **state)
             assert_int_equal(fact.bye.agent_start * 10 + fact.bye.reason, 92);
         else if (fact.type == FACT_ABSENCE)
             assert_int_equal(instant_since(fact.absence.to, fact.absence.from), NS_PER_S);
+        else if (fact.type == FACT_FORGOTTEN)
+            assert_int_equal(fact.forgotten.at.ns, facts[i].forgotten.at.ns);
         else if (fact.type == FACT_SETTINGS)
             assert_int_equal(fact.settings.planned_limit_ns / NS_PER_S * 10 + fact.settings.conservative, 18001);
     }

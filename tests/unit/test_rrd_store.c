@@ -235,6 +235,9 @@ static void test_change_before_the_written_rebuilds(void **state)
     assert_int_equal(first, BASE + 30060);
     assert_done(rrd_store_write_state(fixture->store, "web", &log, BASE + 30007, BASE + 51000, &fixture->error));
     assert_verified(fixture, "web", &log, BASE + 51000);
+    assert_false(rrd_file_exists(backup)); /* nobody asked for it */
+    assert_done(rrd_store_write_state(fixture->store, "web", &log, INT64_MIN, BASE + 51000, &fixture->error));
+    assert_verified(fixture, "web", &log, BASE + 51000);
     assert_true(rrd_file_exists(backup));
     /* A file that stops early is no good record either. */
     assert_done(rrd_store_verify_state(path_of(fixture, "web", "state.rrd"), &log, BASE + 51300, &differing, &first,
