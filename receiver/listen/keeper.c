@@ -343,15 +343,18 @@ void keeper_stop(struct keeper *keeper, struct instant now)
 {
     worker_stop(&keeper->journal_worker);
     worker_stop(&keeper->rrd_worker);
+    const struct host_table *table = receiver_hosts(keeper->receiver);
     struct error error;
     if (keeper->committing) { /* could not be stored before: one last time */
         if (journal_commit(keeper->journal, &keeper->committing->batch, &error) != 0) {
             log_line(LOG_LEVEL_ERROR, "%s; what happened since is lost, agents will send it again", error.text);
             return; /* what came after builds on it */
         }
+        struct flush_job *flush = keeper->committing->flush; /* its files are for the next run */
+        for (size_t i = 0; flush && i < flush_job_count(flush); i++)
+            (void)flush_job_finish(flush, i, table->hosts[flush_job_host(flush, i)]);
     }
     /* With everything in checkpoints the next start has nothing to replay: it may be of another version. */
-    const struct host_table *table = receiver_hosts(keeper->receiver);
     for (uint32_t id = 1; id <= table->count; id++)
         if (table->hosts[id])
             put_checkpoint(keeper, table->hosts[id]);
