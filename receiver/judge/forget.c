@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "receiver/judge/averaging.h"
 #include "receiver/judge/telling.h"
 
 void forget_host(struct host *host, struct instant at, const struct verdict_context *c)
@@ -15,6 +16,7 @@ void forget_host(struct host *host, struct instant at, const struct verdict_cont
     host_end_silence(host);
     free(host->displaced);
     host->displaced = NULL;
+    averaging_give_up(host, c);
     telling_forgotten(host, at, c);
     expectation_init(&host->expectation);
     host->expectation.last = at; /* time does not go back: a beat that was under way counts from here */

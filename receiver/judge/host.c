@@ -165,6 +165,21 @@ static void visit_displaced(struct codec *codec, struct host *host)
     visit_instant(codec, &d->deadline[1]);
 }
 
+static void visit_backlog(struct codec *codec, struct host *host)
+{
+    bool present = host->backlog != NULL;
+    visit_bool(codec, &present);
+    if (!present || codec->failed)
+        return;
+    if (codec_is_reading(codec) && !(host->backlog = backlog_create((struct instant){0}))) {
+        codec->failed = true;
+        return;
+    }
+    backlog_visit(codec, host->backlog);
+    if (host->backlog->count == 0) /* nothing that waits is no backlog */
+        codec->failed = true;
+}
+
 void host_visit(struct codec *codec, struct host *host)
 {
     uint8_t version = CHECKPOINT_VERSION;
@@ -198,6 +213,9 @@ void host_visit(struct codec *codec, struct host *host)
     codec_i64(codec, &host->since);
     codec_u32(codec, &host->lines);
     averages_visit(codec, &host->averages);
+    codec_u32(codec, &host->averaged);
+    codec_u32(codec, &host->oldest_kept);
+    visit_backlog(codec, host);
     codec_i64(codec, &host->settled_to);
     codec_i64(codec, &host->written_to);
     int64_t changed_from = host_changed_from(host);
@@ -210,7 +228,9 @@ size_t host_checkpoint_len_max(const struct host *host)
 {
     size_t told = host->silence ? host->silence->told_count : 0;
     size_t row = sizeof(struct averages_row) + 16;
-    return 1024 + sizeof(struct displaced) + sizeof(struct averages) + host->averages.row_count * row + told * 24;
+    size_t waiting = host->backlog ? host->backlog->count * sizeof(struct backlog_beat) : 0;
+    return 1024 + waiting + sizeof(struct displaced) + sizeof(struct averages) + host->averages.row_count * row +
+           told * 24;
 }
 
 void host_table_free(struct host_table *table)
@@ -221,6 +241,7 @@ void host_table_free(struct host_table *table)
             continue;
         host_end_silence(host);
         averages_free(&host->averages);
+        backlog_destroy(host->backlog);
         free(host->displaced);
         free(host->clone);
         free(host);

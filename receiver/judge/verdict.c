@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "receiver/judge/averaging.h"
 #include "receiver/judge/clone.h"
 #include "receiver/judge/forget.h"
 #include "receiver/judge/telling.h"
@@ -63,10 +64,12 @@ static void lapse_until(struct host *host, struct instant t, const struct verdic
         s->late = true;
     if (s->judged || s->goodbye != GOODBYE_NONE || instant_before(t, host->deadline[1]))
         return;
-    if (is_unobservable(c))
+    if (is_unobservable(c)) {
         s->unobserved = host->waiting = true;
-    else
+    } else {
         s->judged = true;
+        averaging_give_up(host, c);
+    }
 }
 
 /* Whether the receiver was away at a time when an expectation lapsed that `t` is later than: the deadlines were moved then, but
@@ -205,15 +208,6 @@ static void complete(struct fact_beat *beat, const struct host *host)
     beat->agent_start = host->agent_start;
 }
 
-static void average(struct host *host, const struct fact_beat *beat, bool new_boot, const struct verdict_context *c)
-{
-    struct wall boot = labels_of(c->labels, instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS)));
-    int64_t reach_ns = 2 * expectation_interval_ns(&host->expectation);
-    if (averages_add(&host->averages, labels_of(c->labels, beat->at), beat->metrics, new_boot ? &boot : NULL,
-                     reach_ns) != 0)
-        *c->failed = true;
-}
-
 void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdict_context *c)
 {
     complete(beat, host);
@@ -221,12 +215,15 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
         clone_reinstate(host);
     else
         clone_expire(host, beat->at);
-    if (!beat->kept && begins_anew(host, beat))
+    bool afresh = !beat->kept && begins_anew(host, beat);
+    if (afresh)
         numbers_init(&host->numbers);
     (void)numbers_hear(&host->numbers, beat->number);
     bool in_order = beat->session != host->expectation.session || beat->number > host->expectation.number;
-    if (beat->kept || !in_order)
-        return; /* late news of a time that was judged without it */
+    if (beat->kept || !in_order) { /* late news of a time that was judged without it */
+        averaging_beat(host, beat, NULL, false, false, c);
+        return;
+    }
     bool first = !host->heard;
     bool new_boot = !first && memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) != 0;
     bool new_start = !first && !new_boot && beat->agent_start != host->agent_start;
@@ -259,7 +256,8 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     if (first)
         telling_first(host, beat->at, c);
     tell_clock_step(host, c);
-    average(host, beat, new_boot, c);
+    struct wall boot = labels_of(c->labels, instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS)));
+    averaging_beat(host, beat, new_boot ? &boot : NULL, true, afresh, c);
 }
 
 void verdict_bye(struct host *host, const struct fact_bye *bye, const struct verdict_context *c)

@@ -201,6 +201,18 @@ int averages_add(struct averages *averages, struct wall at, const double metrics
     return result;
 }
 
+void averages_show(struct averages *averages, struct wall before_at, const double before[METRIC_COUNT], struct wall at,
+                   const double metrics[METRIC_COUNT])
+{
+    double seconds = (double)(at.ns - before_at.ns) / (double)NS_PER_S;
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        double value = metrics[i];
+        if (metric_catalogue[i].kind == METRIC_COUNTER)
+            value = seconds > 0 ? rate(before[i], metrics[i], seconds) : NAN;
+        averages->latest[i] = (float)limit(&metric_catalogue[i], value);
+    }
+}
+
 void averages_drop_rows(struct averages *averages, uint32_t count)
 {
     assert(count <= averages->row_count);

@@ -58,6 +58,10 @@ void averages_free(struct averages *averages);
 int averages_add(struct averages *averages, struct wall at, const double metrics[METRIC_COUNT], const struct wall *boot,
                  int64_t reach_ns);
 
+/* Only shows (`latest`) what a beat tells that will be averaged later: rates since `before_at`, when the counters stood at `before`. */
+void averages_show(struct averages *averages, struct wall before_at, const double before[METRIC_COUNT], struct wall at,
+                   const double metrics[METRIC_COUNT]);
+
 /* Forgets the first `count` rows: they are written. */
 void averages_drop_rows(struct averages *averages, uint32_t count);
 

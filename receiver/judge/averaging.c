@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* averaging.c - see averaging.h. */
+#include "receiver/judge/averaging.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WAIT_NS (900 * NS_PER_S)
+
+/* Averages the first `count` beats that wait. */
+static void average(struct host *host, uint32_t count, const struct verdict_context *c)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct backlog_beat *beat = &host->backlog->beats[i];
+        if (averages_add(&host->averages, beat->at, beat->metrics, beat->new_boot ? &beat->boot : NULL,
+                         beat->reach_ns) != 0)
+            *c->failed = true;
+        host->averaged = beat->number;
+    }
+    backlog_drop(host->backlog, count);
+    if (host->backlog->count == 0) {
+        backlog_destroy(host->backlog);
+        host->backlog = NULL;
+    }
+}
+
+/* Whether the agent still keeps a beat between the last one that was averaged and beat `number`, which we never heard. */
+static bool is_missing(const struct host *host, uint32_t number)
+{
+    uint32_t first = host->averaged + 1;
+    if (first < host->oldest_kept)
+        first = host->oldest_kept;
+    for (uint32_t i = first; i < number; i++)
+        if (!numbers_is_known(&host->numbers, i))
+            return true;
+    return false;
+}
+
+static void drain(struct host *host, const struct verdict_context *c)
+{
+    bool expired = instant_since(c->now, host->backlog->since) >= WAIT_NS;
+    while (host->backlog && (expired || !is_missing(host, host->backlog->beats[0].number)))
+        average(host, 1, c);
+}
+
+void averaging_give_up(struct host *host, const struct verdict_context *c)
+{
+    if (host->backlog)
+        average(host, host->backlog->count, c);
+}
+
+/* What people are shown is of the latest beat, also while it waits: rates since the one before. */
+static void show(struct host *host, const struct backlog_beat *beat)
+{
+    const struct backlog *backlog = host->backlog;
+    const struct backlog_beat *before = backlog && backlog->count > 0 ? &backlog->beats[backlog->count - 1] : NULL;
+    averages_show(&host->averages, before ? before->at : host->averages.last,
+                  before ? before->metrics : host->averages.counters, beat->at, beat->metrics);
+}
+
+static void wait_in_line(struct host *host, const struct backlog_beat *beat, const struct verdict_context *c)
+{
+    if (!host->backlog && !(host->backlog = backlog_create(c->now))) {
+        *c->failed = true;
+        return;
+    }
+    if (host->backlog->count == BACKLOG_MAX)
+        average(host, host->backlog->count / 2, c); /* so many that waiting is of no use */
+    if (backlog_put(host->backlog, beat) != 0)
+        *c->failed = true;
+}
+
+void averaging_beat(struct host *host, const struct fact_beat *beat, const struct wall *boot, bool newest, bool afresh,
+                    const struct verdict_context *c)
+{
+    struct backlog_beat waiting = {.number = beat->number,
+                                   .at = labels_of(c->labels, beat->at),
+                                   .new_boot = boot != NULL,
+                                   .reach_ns = 2 * expectation_interval_ns(&host->expectation)};
+    if (boot)
+        waiting.boot = *boot;
+    memcpy(waiting.metrics, beat->metrics, sizeof waiting.metrics);
+    if (afresh) {
+        averaging_give_up(host, c);
+        host->averaged = beat->number - 1;
+        host->oldest_kept = beat->number;
+    } else if (newest) {
+        host->oldest_kept = beat->oldest_kept;
+    }
+    if (beat->number <= host->averaged)
+        return; /* came too late */
+    bool in_turn = newest && !host->backlog && !is_missing(host, beat->number);
+    if (newest && !in_turn)
+        show(host, &waiting);
+    if (!in_turn && !host->backlog && !newest)
+        return; /* nobody waits for it: what is newer was averaged */
+    wait_in_line(host, &waiting, c);
+    if (host->backlog)
+        drain(host, c);
+}
