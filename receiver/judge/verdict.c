@@ -256,7 +256,8 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     host->run_ms = beat->run_ms;
     host->heard = true;
     host->heard_at = c->now;
-    if (first)
+    /* Unknown without a silence is what a cut of the record left. */
+    if (first || (!host->silence && host->state != STATE_UP))
         telling_first(host, beat->at, c);
     tell_clock_step(host, c);
     average(host, beat, new_boot, c);
