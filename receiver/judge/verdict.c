@@ -253,7 +253,8 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
     host->run_ms = beat->run_ms;
     host->heard = true;
     host->heard_at = c->now;
-    if (first)
+    /* Unknown without a silence is what a cut of the record left. */
+    if (first || (!host->silence && host->state != STATE_UP))
         telling_first(host, beat->at, c);
     tell_clock_step(host, c);
     struct wall boot = labels_of(c->labels, instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS)));
