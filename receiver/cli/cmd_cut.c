@@ -151,7 +151,7 @@ static int run_cut(struct cli *cli, struct error *error)
     const struct option_spec specs[] = {{"to", 0, &text, NULL}, {NULL, 0, NULL, NULL}};
     int code, aside = 0;
     uint32_t hosts = 0;
-    int64_t to = cli->now;
+    int64_t to = cli->now; /* by this clock: from here on it would be the end of the record */
     if (!options_go_on(cli, specs, 0, 0, &code, error))
         return code;
     if (!text)

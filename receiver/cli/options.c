@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "receiver/cli/record.h"
+
 #define LONG_ONLY 256 /* values of options without a letter start here: the index in the list is added */
 
 static void print_command_help(const struct command *command)
@@ -102,6 +104,7 @@ bool options_go_on(struct cli *cli, const struct option_spec *specs, size_t min,
     *code = result == OPTIONS_HELP ? CLI_OK : CLI_USAGE;
     if (result != OPTIONS_OK)
         return false;
+    cli->now = record_now(cli);
     if (cli->arg_count >= min && cli->arg_count <= max)
         return true;
     (void)error_set(error, "usage: twobeat %s%s%s", cli->command->name, cli->command->arguments[0] ? " " : "",

@@ -86,3 +86,14 @@ int64_t record_period_end(const struct record *record, const struct cli *cli, in
         return record->run.alive;
     return to;
 }
+
+int64_t record_now(const struct cli *cli)
+{
+    struct error ignored;
+    struct log_run run = {0};
+    struct log_reader *reader = log_reader_open(cli->data, &ignored);
+    if (reader)
+        (void)log_reader_last_run(reader, &run, &ignored);
+    log_reader_close(reader);
+    return run.alive > cli->now ? run.alive : cli->now;
+}

@@ -22,6 +22,10 @@ int record_open(struct record *record, const struct cli *cli, struct error *erro
 void record_leave_out_forgotten(struct record *record, const struct cli *cli);
 void record_close(struct record *record);
 
+/* What the time is for the record: now, or its last mark if that lies ahead of this clock. A clock that was set back has to catch up
+ * with the record, and what happens meanwhile is recorded all the same. */
+int64_t record_now(const struct cli *cli);
+
 /* The end of a period: while a receiver runs, what it has not yet marked as seen (a second or two) is left out; with
  * the receiver stopped the period stays as it is, and its end counts as unknown. */
 int64_t record_period_end(const struct record *record, const struct cli *cli, int64_t to);

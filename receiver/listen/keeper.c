@@ -15,7 +15,8 @@
 
 #define COMMIT_MAX_NS NS_PER_S          /* a durable commit a second ... */
 #define COMMIT_MIN_NS (100 * NS_PER_MS) /* ... and for hosts with short intervals others between */
-#define SHORT_INTERVAL_HOSTS_MAX 2000   /* a fleet larger than this commits once a second */
+#define STARTING_NS (2 * NS_PER_S)
+#define SHORT_INTERVAL_HOSTS_MAX 2000 /* a fleet larger than this commits once a second */
 
 struct commit_job {
     struct worker_job job; /* first: the worker hands this back */
@@ -330,7 +331,10 @@ void keeper_tick(struct keeper *keeper, struct instant now)
     bool asked = keeper->waiters || pending_is_urgent(&keeper->pending) ||
                  (flush_plan_has_requests(keeper->plan) && !keeper->flushing);
     bool news = receiver_has_output(keeper->receiver);
-    if (!(since_ns >= COMMIT_MAX_NS || asked || (news && since_ns >= keeper->commit_interval_ns)))
+    /* In a crash loop each run counts as off from its last mark on: marks come fast at first, so that short runs count. */
+    bool starting = instant_since(now, receiver_started(keeper->receiver)) < STARTING_NS;
+    if (!(since_ns >= COMMIT_MAX_NS || asked || (starting && since_ns >= COMMIT_MIN_NS) ||
+          (news && since_ns >= keeper->commit_interval_ns)))
         return;
     if (instant_since(now, keeper->synced_at) >= COMMIT_MAX_NS)
         keeper->commit_interval_ns = choose_commit_interval(keeper->receiver);

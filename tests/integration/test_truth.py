@@ -571,11 +571,17 @@ def test_clock_set_back(_):
         before = time.time()
         clock.step(-3600)
         wait_for(6)
-        # People ask with the right clock: what was recorded by it lies in the future of the wrong one.
-        receiver.environment = {}
         check_never_down(receiver, "alpha", "beta")
         check("the wall clock says" in receiver.log(), receiver.log()[-500:])
         outage = find_death(receiver, agents[1])
+        # The same is told to whoever asks with the wrong clock and with the right one, and maintenance begins now.
+        ahead = receiver.json("uptime", "beta", "--days", "1")["hosts"][0]["seconds"]
+        environment, receiver.environment = receiver.environment, {}
+        check(ahead["down"] >= 1 and receiver.json("outages", "beta", "--days", "1")["outages"], f"by the wrong clock: {ahead}")
+        receiver.environment = environment
+        receiver.twobeat("maintenance", "start", "beta", "--for", "1m")
+        equal([w["state"] for w in receiver.json("maintenance", "list")["maintenance"]], ["running"], "maintenance")
+        receiver.twobeat("maintenance", "end", "beta")
         close_to(outage["from"], time.time(), 12, "a death is told where the labels are")
         clock.set_ahead(0)
         wait_for(4)
