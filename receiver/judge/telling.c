@@ -43,27 +43,34 @@ static void tell_line(struct host *host, struct told *told, const struct silence
         host->changed_from = told->at;
 }
 
+/* A window of this host, by its pattern. One that fits only since the host was renamed holds only since then. False: none of its. */
+static bool window_of(const struct host *host, const struct planned *planned, struct window *window)
+{
+    *window = planned->window;
+    if (host->alias && name_matches(planned->pattern, host->alias))
+        return true;
+    window->from = instant_later(window->from, host->renamed_at);
+    return name_matches(planned->pattern, host->name);
+}
+
 /* The windows that matter to this silence: all that have begun, and of those to come the next one, so that its beginning is
  * not missed. A window that was cancelled before it began has no length, and is none. */
 static size_t choose_windows(const struct host *host, const struct verdict_context *c,
                              struct window windows[WINDOWS_MAX + 1])
 {
     size_t count = 0;
-    const struct window *next = NULL;
+    struct window window, next = {INSTANT_NEVER, INSTANT_NEVER};
     for (size_t i = 0; i < c->planned_count; i++) {
-        const struct window *window = &c->planned[i].window;
-        bool matters = instant_before(window->from, window->to) &&
-                       instant_before(host->silence->facts.last, window->to) &&
-                       name_matches(c->planned[i].pattern, host->name);
-        if (!matters)
+        if (!window_of(host, &c->planned[i], &window) || !instant_before(window.from, window.to) ||
+            !instant_before(host->silence->facts.last, window.to))
             continue;
-        if (!instant_before(c->now, window->from) && count < WINDOWS_MAX)
-            windows[count++] = *window;
-        else if (instant_before(c->now, window->from) && (!next || instant_before(window->from, next->from)))
+        if (!instant_before(c->now, window.from) && count < WINDOWS_MAX)
+            windows[count++] = window;
+        else if (instant_before(c->now, window.from) && instant_before(window.from, next.from))
             next = window;
     }
-    if (next)
-        windows[count++] = *next;
+    if (instant_before(next.from, INSTANT_NEVER))
+        windows[count++] = next;
     return count;
 }
 
