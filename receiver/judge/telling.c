@@ -164,15 +164,16 @@ void telling_update(struct host *host, const struct verdict_context *c)
         told[same].number = record->told[same].number;
         same++;
     }
+    /* What was told begins earlier than what is told now, or there is less to tell: take it back from there on. */
+    if (same > 0 && same < record->told_count && (same == count || record->told[same].at < told[same].at)) {
+        struct told back = told[same - 1];
+        struct silence_span span = {.from = c->now, .earliest = record->facts.last, .latest = c->now};
+        back.at = record->told[same].at;
+        tell_line(host, &back, &span, record->told[same].number, c);
+        told[same - 1].number = back.number;
+    }
     for (uint32_t i = same; i < count; i++)
         tell_line(host, &told[i], &spans[i], i < record->told_count ? record->told[i].number : 0, c);
-    if (same == count && count < record->told_count && count > 0) { /* less than was told: take the rest back */
-        struct told back = told[count - 1];
-        back.at = record->told[count].at;
-        spans[0] = (struct silence_span){.from = c->now, .earliest = record->facts.last, .latest = c->now};
-        tell_line(host, &back, &spans[0], record->told[count].number, c);
-        told[count - 1].number = back.number;
-    }
     if (!remember(record, told, count))
         *c->failed = true;
 }
