@@ -7,7 +7,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
-from world import RECEIVER, World, check, equal, run_tests, wait_until  # noqa: E402  pylint: disable=wrong-import-position
+from world import RECEIVER, World, check, equal, run_tests, sleep_until, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 QUIET = {"env": {"ASAN_OPTIONS": "detect_leaks=0"}}  # the leak check cannot look into a process that changed its user
 
@@ -123,6 +123,11 @@ def test_forget_while_stopped(_):
         check(abs(receiver.outages("web1")[0]["from"] - stopped) <= 2, "from its last sign of life on")
         equal(shown(receiver), ["web2"], "after it has started")
         receiver.twobeat("host", "forget", "nohost", code=2)
+        gone.start()
+        receiver.wait_state("web1", "up", 10)
+        receiver.kill()
+        receiver.start()
+        equal(shown(receiver), ["web1", "web2"], "what was asked for once is done once")
         stays.stop()
         receiver.stop()
         receiver.twobeat("host", "forget", "nohost", code=2, **QUIET)
@@ -314,6 +319,44 @@ def test_rename_in_maintenance(_):
         equal([o["state"] for o in receiver.outages("web01") if o["cause"] != "receiver_off"], ["admin"], "after a kill too")
         new.kill()
         receiver.wait_state("web01", "down", 10)
+        receiver.stop()
+
+
+def test_rename_into_maintenance(rng):
+    """What fits the new name only holds from the renaming on, also if the receiver is killed at any instant of it."""
+    with World() as world:
+        receiver = world.receiver().start()
+        agents = [world.agent(f"x{i}", receiver) for i in range(4)]
+        others = [world.agent(f"z{i}", receiver) for i in range(4)]  # else the receiver would blame itself
+        up(receiver, *agents, *others)
+        check(receiver.try_ask("maintenance_start", hosts=["y*"])["ok"], "maintenance of names to come")
+        for agent in agents:
+            agent.kill()
+        for agent in agents:
+            receiver.wait_state(agent.name, "down", 20)
+        for i in range(4):
+            asking = threading.Thread(target=receiver.try_ask, args=("rename",), kwargs={"hosts": [f"x{i}"], "to": f"y{i}"})
+            asking.start()
+            time.sleep(rng.uniform(0.1, 0.3))
+            receiver.kill()
+            asking.join(20)
+            receiver.start()
+        renamed = [f"y{i}" for i in range(4) if f"y{i}" in listed(receiver)]
+        check(renamed, "one at least is renamed")
+        for name in renamed:
+            receiver.wait_state(name, "admin", 20)
+        sleep_until(time.time() + 2)
+        for agent in agents:
+            agent.start()
+        for name in listed(receiver):
+            receiver.wait_state(name, "up", 10)
+        for name in renamed:
+            wait_until(lambda name=name: receiver.outages(name)[-1]["to"], 5, f"{name} is back")
+            told = [o for o in receiver.outages(name) if o["cause"] != "receiver_off"]
+            equal(told[0]["state"], "down", f"{name} before it was renamed: {told}")
+            check("admin" in [o["state"] for o in told], f"{name} after it was renamed: {told}")
+        receiver.twobeat("flush")
+        receiver.twobeat("verify")
         receiver.stop()
 
 
