@@ -38,7 +38,7 @@ _twobeat_second_words() {
     case $1 in
         key) echo site host view ;;
         maintenance) echo start end plan list cancel ;;
-        host) echo list forget ;;
+        host) echo list forget rename ;;
     esac
 }
 

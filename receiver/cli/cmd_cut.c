@@ -101,10 +101,12 @@ static int cut(const struct cli *cli, struct journal *journal, struct receiver *
     if (store(journal, receiver, &start, to, error) != 0)
         return CLI_NO_RECORD;
     const struct host_table *table = receiver_hosts(receiver);
-    for (uint32_t id = 1; id <= table->count; id++)
-        if (table->hosts[id])
-            *aside += put_aside(cli->data, table->hosts[id]->name, "metrics.rrd", to) +
-                      put_aside(cli->data, table->hosts[id]->name, "net.rrd", to);
+    for (uint32_t id = 1; id <= table->count; id++) {
+        const struct host *host = table->hosts[id];
+        const char *folder = host && host->moved_from ? host->moved_from : host ? host->name : NULL;
+        if (folder)
+            *aside += put_aside(cli->data, folder, "metrics.rrd", to) + put_aside(cli->data, folder, "net.rrd", to);
+    }
     return CLI_OK;
 }
 

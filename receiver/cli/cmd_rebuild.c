@@ -23,7 +23,10 @@ static int rebuild_host(const struct record *record, const struct log_host *host
 {
     struct timeline log = {0};
     int64_t to = host->written_to ? host->written_to : record->run.alive;
-    int rc = log_reader_timeline(record->reader, host->id, &log, error);
+    /* A renaming that a kill has left half done. */
+    int rc = host->moved_from[0] ? rrd_store_move(store, host->moved_from, host->name, error) : 0;
+    if (rc == 0)
+        rc = log_reader_timeline(record->reader, host->id, &log, error);
     if (rc == 0 && log.count > 0 && log.spans[0].from < to) {
         rc = rrd_store_rebuild_state(store, host->name, &log, to, error);
         if (rc == 0)

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "receiver/cli/cli.h"
 #include "receiver/cli/options.h"
@@ -40,7 +41,10 @@ static int compare_once(struct record *record, const struct cli *cli, const stru
         return 0;
     int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
     if (rc == 0) {
-        (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->name);
+        /* A host that was just renamed has its files under the one name or the other. */
+        (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->moved_from);
+        if (!host->moved_from[0] || access(path, F_OK) != 0)
+            (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->name);
         if (rrd_store_verify_state(path, &timeline, finding->to, &finding->differing, &finding->first, &finding->error))
             finding->agrees = false;
         else if (finding->differing > 0)

@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
     &command_graph,
     &command_host_list,
     &command_host_forget,
+    &command_host_rename,
     &command_maintenance_start,
     &command_maintenance_end,
     &command_maintenance_plan,

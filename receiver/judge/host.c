@@ -186,6 +186,7 @@ void host_visit(struct codec *codec, struct host *host)
     codec_u8(codec, &version);
     if (version != CHECKPOINT_VERSION)
         codec->failed = true;
+    visit_instant(codec, &host->renamed_at);
     visit_bool(codec, &host->heard);
     visit_bool(codec, &host->forgotten);
     if (host->heard && host->forgotten)
@@ -244,6 +245,8 @@ void host_table_free(struct host_table *table)
         backlog_destroy(host->backlog);
         free(host->displaced);
         free(host->clone);
+        free(host->alias);
+        free(host->moved_from);
         free(host);
     }
     free(table->hosts);
@@ -260,17 +263,19 @@ static uint32_t hash_name(const char *name, size_t len)
     return hash;
 }
 
+static bool is_called(const struct host *host, const char *name, size_t len)
+{
+    return (strncmp(host->name, name, len) == 0 && host->name[len] == '\0') ||
+           (host->alias && strncmp(host->alias, name, len) == 0 && host->alias[len] == '\0');
+}
+
 /* The slot that holds the name, or the free one where it belongs. There is always a free one. */
 static uint32_t find_slot(const struct host_table *table, const char *name, size_t len)
 {
     uint32_t mask = table->slot_count - 1;
     uint32_t slot = hash_name(name, len) & mask;
-    while (table->slots[slot]) {
-        const struct host *host = table->hosts[table->slots[slot]];
-        if (strncmp(host->name, name, len) == 0 && host->name[len] == '\0')
-            break;
+    while (table->slots[slot] && !is_called(table->hosts[table->slots[slot]], name, len))
         slot = (slot + 1) & mask;
-    }
     return slot;
 }
 
@@ -282,11 +287,27 @@ struct host *host_table_find(const struct host_table *table, const char *name, s
     return id ? table->hosts[id] : NULL;
 }
 
+static void enter(struct host_table *table, const struct host *host)
+{
+    table->slots[find_slot(table, host->name, strlen(host->name))] = host->id;
+    if (host->alias)
+        table->slots[find_slot(table, host->alias, strlen(host->alias))] = host->id;
+}
+
+/* All names anew: nothing can be taken out of open addressing. */
+static void enter_all(struct host_table *table)
+{
+    memset(table->slots, 0, table->slot_count * sizeof *table->slots);
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id])
+            enter(table, table->hosts[id]);
+}
+
 /* Keeps the slots at most half full. */
-static int grow_slots(struct host_table *table, uint32_t hosts)
+static int grow_slots(struct host_table *table, uint32_t names)
 {
     uint32_t slot_count = table->slot_count ? table->slot_count : 64;
-    while (slot_count < 2 * (hosts + 1))
+    while (slot_count < 2 * (names + 1))
         slot_count *= 2;
     if (slot_count == table->slot_count)
         return 0;
@@ -296,9 +317,7 @@ static int grow_slots(struct host_table *table, uint32_t hosts)
     free(table->slots);
     table->slots = slots;
     table->slot_count = slot_count;
-    for (uint32_t id = 1; id <= table->count; id++)
-        if (table->hosts[id])
-            slots[find_slot(table, table->hosts[id]->name, strlen(table->hosts[id]->name))] = id;
+    enter_all(table);
     return 0;
 }
 
@@ -324,7 +343,7 @@ struct host *host_table_add(struct host_table *table, uint32_t id, const char *n
         host_table_find(table, name, name_len))
         return NULL;
     uint32_t count = id > table->count ? id : table->count;
-    if (grow_hosts(table, id) != 0 || grow_slots(table, count) != 0)
+    if (grow_hosts(table, id) != 0 || grow_slots(table, count + table->alias_count) != 0)
         return NULL;
     struct host *host = calloc(1, sizeof *host);
     if (!host)
@@ -337,7 +356,44 @@ struct host *host_table_add(struct host_table *table, uint32_t id, const char *n
     host->changed_from = host->flushing_from = INT64_MAX;
     host->lost_last.ns = INT64_MIN;
     table->hosts[id] = host;
-    table->slots[find_slot(table, name, name_len)] = id;
     table->count = count;
+    enter(table, host);
     return host;
+}
+
+/* Takes `alias` over. */
+static void set_names(struct host_table *table, struct host *host, const char *name, char *alias)
+{
+    table->alias_count += (alias != NULL);
+    table->alias_count -= (host->alias != NULL);
+    if (name != host->name) {
+        memset(host->name, 0, sizeof host->name);
+        memcpy(host->name, name, strlen(name));
+    }
+    free(host->alias);
+    host->alias = alias;
+    enter_all(table);
+}
+
+int host_table_set_alias(struct host_table *table, struct host *host, const char *alias)
+{
+    char *copy = alias ? strdup(alias) : NULL;
+    if ((alias && !copy) || grow_slots(table, table->count + table->alias_count + 1) != 0) {
+        free(copy);
+        return -1;
+    }
+    set_names(table, host, host->name, copy);
+    return 0;
+}
+
+int host_table_rename(struct host_table *table, struct host *host, const char *name)
+{
+    const char *alias = host->alias ? host->alias : host->name;
+    char *copy = strcmp(alias, name) != 0 ? strdup(alias) : NULL;
+    if ((!copy && strcmp(alias, name) != 0) || grow_slots(table, table->count + table->alias_count + 1) != 0) {
+        free(copy);
+        return -1;
+    }
+    set_names(table, host, name, copy);
+    return 0;
 }

@@ -60,6 +60,10 @@ struct clone {
 struct host {
     uint32_t id; /* from 1, also in the database */
     char name[NAME_LEN_MAX + 1];
+    char *alias; /* owned; the name before, under which it may speak until it was heard under the new one; NULL: none */
+    struct instant
+        renamed_at;   /* maintenance that fits the new name only holds from then on; 0: never renamed, or back again */
+    char *moved_from; /* owned; the folder of its files that is still to be renamed to its name; NULL: none */
 
     /* proof of this process */
     bool proven;
@@ -142,13 +146,21 @@ struct host_table {
     struct host **hosts; /* by id; [0] is NULL */
     uint32_t count;      /* highest id */
     uint32_t capacity;
-    uint32_t *slots;     /* open addressing by name, 0: free */
+    uint32_t *slots;     /* open addressing by name and alias, 0: free */
     uint32_t slot_count; /* a power of two */
+    uint32_t alias_count;
 };
 
 void host_table_free(struct host_table *table);
 /* Adds a host of that id (the next one, or a later one when loading) and valid name. NULL: out of memory, or id or name taken. */
 struct host *host_table_add(struct host_table *table, uint32_t id, const char *name, size_t name_len);
+/* The host of that name or alias; NULL: none. */
 struct host *host_table_find(const struct host_table *table, const char *name, size_t name_len);
+
+/* Gives the host another name, under which there is no other. It keeps the one before as an alias; or the alias that it has, since
+ * nobody spoke under the name between. Returns 0, or -1: out of memory, nothing is changed. */
+int host_table_rename(struct host_table *table, struct host *host, const char *name);
+/* Gives the host an alias that nobody else has, NULL: none. Returns 0, or -1: out of memory. */
+int host_table_set_alias(struct host_table *table, struct host *host, const char *alias);
 
 #endif

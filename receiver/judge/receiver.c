@@ -322,7 +322,7 @@ bool receiver_has_output(const struct receiver *receiver)
 {
     const struct receiver_output *out = &receiver->output;
     return out->facts_len > 0 || out->lines.count > 0 || out->created_count > 0 || out->absence_count > 0 ||
-           out->part_count > 0 || out->moved_count > 0;
+           out->part_count > 0 || out->moved_count > 0 || out->renamed_count > 0;
 }
 
 void receiver_take(struct receiver *receiver, struct receiver_output *out)
@@ -337,6 +337,7 @@ void receiver_output_free(struct receiver_output *output)
     free(output->facts);
     free(output->heard);
     free(output->created);
+    free(output->renamed);
     free(output->absences);
     free(output->parts);
     free(output->moved);

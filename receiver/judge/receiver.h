@@ -84,6 +84,8 @@ struct receiver_output {
     size_t created_count, created_capacity;
     struct absence *absences; /* an open one comes again when it has ended */
     size_t absence_count, absence_capacity;
+    uint32_t *renamed; /* ids of hosts whose name, alias or folder changed: to be stored with a checkpoint */
+    size_t renamed_count, renamed_capacity;
     struct label_part *parts; /* of the labels */
     size_t part_count, part_capacity;
     struct moved_window *moved; /* maintenance to come: the wall clock was set, and it means wall time */
@@ -111,6 +113,8 @@ void receiver_load_lines(struct receiver *receiver, uint32_t id, uint32_t lines)
  * come. `now` is the last mark; the labels go on from `to` right after it. Instead of receiver_start. */
 void receiver_cut(struct receiver *receiver, struct instant now, struct wall to);
 
+/* The host's alias and folder, NULL: none. Returns 0, or -1: out of memory, or nonsense. */
+int receiver_load_names(struct receiver *receiver, uint32_t id, const char *alias, const char *moved_from);
 /* Somebody asked to forget the host while the receiver was stopped: its record ends with the last run. */
 void receiver_load_forgotten(struct receiver *receiver, uint32_t id);
 /* The log of a host holds a line that its checkpoint does not contain, from that second on: told again by the replay, or entered
@@ -162,6 +166,17 @@ const struct planned *receiver_windows(const struct receiver *receiver, size_t *
 /* Takes a host out of alarms and averages: its record ends at `at`, `now` or earlier, until its next beat. Returns 0, or -1: no such
  * host, or forgotten already. */
 int receiver_forget(struct receiver *receiver, struct instant now, uint32_t id, struct instant at);
+
+enum rename_result {
+    RENAME_DONE,
+    RENAME_TAKEN, /* another host has that name, or had it until lately */
+    RENAME_BUSY,  /* another change of names is still to be stored, or the folder to be moved: worth another try */
+    RENAME_NO_MEMORY
+};
+/* Gives a host another name (valid, not its own). It may speak under the old one until it was heard under the new one. */
+enum rename_result receiver_rename(struct receiver *receiver, struct instant now, uint32_t id, const char *name);
+/* Its folder has got the new name. */
+void receiver_folder_moved(struct receiver *receiver, uint32_t id);
 
 /* --- storing --- */
 bool receiver_has_output(const struct receiver *receiver);

@@ -112,23 +112,24 @@ static void count_clone(struct receiver *receiver, struct host *host, struct ins
     receiver->statistics[RECEIVER_CLONED]++;
 }
 
-static void accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
+/* Returns whether the beat is news of the host. */
+static bool accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
 {
     struct fact fact = {.type = FACT_BEAT, .now = now, .host = host->id};
     fill_beat(&fact.beat, host, now, beat);
     if (clone_is_other(host, &fact.beat)) {
         count_clone(receiver, host, now, &fact.beat);
-        return;
+        return false;
     }
     if (verdict_is_known(host, &fact.beat)) {
         receiver->statistics[RECEIVER_KNOWN]++;
-        return;
+        return false;
     }
     struct receiver_output *out = &receiver->output;
     void *heard = out->heard;
     if (!receiver_grow(&heard, &out->heard_capacity, out->heard_count, sizeof *out->heard)) {
         receiver->failed = true;
-        return;
+        return false;
     }
     out->heard = heard;
     if (verdict_returns(host, &fact.beat))
@@ -136,6 +137,7 @@ static void accept_beat(struct receiver *receiver, struct host *host, struct ins
     out->heard[out->heard_count++] = (struct heard_beat){host->id, beat->number, beat->agent_start};
     receiver_note(receiver, &fact);
     receiver->statistics[RECEIVER_BEATS]++;
+    return true;
 }
 
 struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name,
@@ -160,7 +162,8 @@ struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct inst
     if (!has_budget(receiver, host, now))
         return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
     receiver_observe_heard(receiver, now);
-    accept_beat(receiver, host, now, beat);
+    if (accept_beat(receiver, host, now, beat))
+        receiver_heard_name(receiver, host, name, name_len);
     struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
     uint32_t safe = beat->agent_start == host->agent_start ? numbers_safe(&host->numbers, beat->oldest_kept) : 0;
     answer.ack = (struct ack){beat->session, beat->counter, safe};

@@ -34,6 +34,8 @@ bool receiver_grow(void **array, size_t *capacity, size_t count, size_t size);
 struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len);
 /* Remembers an absence, unless it is known; one that has ended takes the place of itself while it was open. */
 void receiver_add_absence(struct receiver *receiver, const struct absence *absence);
+/* A beat of the host has been taken that came under this name. */
+void receiver_heard_name(struct receiver *receiver, struct host *host, const char *name, size_t name_len);
 /* Sees to it that the host is looked at when it is due. */
 void receiver_promise(struct receiver *receiver, const struct host *host);
 /* Applies fact `number`, live or in a replay. */

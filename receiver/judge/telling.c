@@ -43,27 +43,34 @@ static void tell_line(struct host *host, struct told *told, const struct silence
         host->changed_from = told->at;
 }
 
+/* A window of this host, by its pattern. One that fits only since the host was renamed holds only since then. False: none of its. */
+static bool window_of(const struct host *host, const struct planned *planned, struct window *window)
+{
+    *window = planned->window;
+    if (host->alias && name_matches(planned->pattern, host->alias))
+        return true;
+    window->from = instant_later(window->from, host->renamed_at);
+    return name_matches(planned->pattern, host->name);
+}
+
 /* The windows that matter to this silence: all that have begun, and of those to come the next one, so that its beginning is
  * not missed. A window that was cancelled before it began has no length, and is none. */
 static size_t choose_windows(const struct host *host, const struct verdict_context *c,
                              struct window windows[WINDOWS_MAX + 1])
 {
     size_t count = 0;
-    const struct window *next = NULL;
+    struct window window, next = {INSTANT_NEVER, INSTANT_NEVER};
     for (size_t i = 0; i < c->planned_count; i++) {
-        const struct window *window = &c->planned[i].window;
-        bool matters = instant_before(window->from, window->to) &&
-                       instant_before(host->silence->facts.last, window->to) &&
-                       name_matches(c->planned[i].pattern, host->name);
-        if (!matters)
+        if (!window_of(host, &c->planned[i], &window) || !instant_before(window.from, window.to) ||
+            !instant_before(host->silence->facts.last, window.to))
             continue;
-        if (!instant_before(c->now, window->from) && count < WINDOWS_MAX)
-            windows[count++] = *window;
-        else if (instant_before(c->now, window->from) && (!next || instant_before(window->from, next->from)))
+        if (!instant_before(c->now, window.from) && count < WINDOWS_MAX)
+            windows[count++] = window;
+        else if (instant_before(c->now, window.from) && instant_before(window.from, next.from))
             next = window;
     }
-    if (next)
-        windows[count++] = *next;
+    if (instant_before(next.from, INSTANT_NEVER))
+        windows[count++] = next;
     return count;
 }
 
@@ -157,15 +164,16 @@ void telling_update(struct host *host, const struct verdict_context *c)
         told[same].number = record->told[same].number;
         same++;
     }
+    /* What was told begins earlier than what is told now, or there is less to tell: take it back from there on. */
+    if (same > 0 && same < record->told_count && (same == count || record->told[same].at < told[same].at)) {
+        struct told back = told[same - 1];
+        struct silence_span span = {.from = c->now, .earliest = record->facts.last, .latest = c->now};
+        back.at = record->told[same].at;
+        tell_line(host, &back, &span, record->told[same].number, c);
+        told[same - 1].number = back.number;
+    }
     for (uint32_t i = same; i < count; i++)
         tell_line(host, &told[i], &spans[i], i < record->told_count ? record->told[i].number : 0, c);
-    if (same == count && count < record->told_count && count > 0) { /* less than was told: take the rest back */
-        struct told back = told[count - 1];
-        back.at = record->told[count].at;
-        spans[0] = (struct silence_span){.from = c->now, .earliest = record->facts.last, .latest = c->now};
-        tell_line(host, &back, &spans[0], record->told[count].number, c);
-        told[count - 1].number = back.number;
-    }
     if (!remember(record, told, count))
         *c->failed = true;
 }

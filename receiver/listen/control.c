@@ -60,7 +60,7 @@ void control_refuse(struct client *client, const char *why)
     control_answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", why));
 }
 
-static void on_stored(void *context)
+void control_answer_pending(void *context)
 {
     struct client *client = context;
     json_t *json = client->pending;
@@ -148,7 +148,7 @@ static void handle_flush(struct client *client, const json_t *patterns)
     const struct control_options *o = &client->control->options;
     size_t count;
     uint32_t *ids = choose_hosts(o, patterns, &count);
-    if (!ids || keeper_flush(o->keeper, ids, count, on_stored, client) != 0)
+    if (!ids || keeper_flush(o->keeper, ids, count, control_answer_pending, client) != 0)
         control_refuse(client, "out of memory");
     else
         control_answer_when_stored(client, json_pack("{s:b}", "ok", 1));
@@ -172,7 +172,7 @@ static void on_rebuilt(void *context)
                        "cannot make state.rrd anew for %zu of the hosts, see the log; it is tried again", failures);
         client->pending = json_pack("{s:b, s:s}", "ok", 0, "error", text);
     }
-    on_stored(client);
+    control_answer_pending(client);
 }
 
 static void handle_rebuild(struct client *client, const json_t *patterns)
@@ -221,6 +221,10 @@ static void handle_change(struct client *client, const char *op, const json_t *r
         handle_rebuild(client, patterns);
         return;
     }
+    if (strcmp(op, "rename") == 0) {
+        control_handle_rename(client, request, patterns);
+        return;
+    }
     if (cancels)
         control_handle_cancel(client, request);
     else if (strcmp(op, "forget") == 0)
@@ -234,15 +238,15 @@ static void handle_change(struct client *client, const char *op, const json_t *r
     else
         control_handle_end(client, patterns);
     /* The answer goes out when the journal has stored what was asked. */
-    if (client->pending && keeper_when_stored(client->control->options.keeper, on_stored, client) != 0)
-        on_stored(client);
+    if (client->pending && keeper_when_stored(client->control->options.keeper, control_answer_pending, client) != 0)
+        control_answer_pending(client);
 }
 
 static bool is_change(const char *op)
 {
     static const char *const changes[] = {
         "maintenance_start", "maintenance_plan", "maintenance_end", "maintenance_cancel",
-        "relabel",           "rebuild",          "forget"};
+        "relabel",           "rebuild",          "forget",          "rename"};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
         if (strcmp(op, changes[i]) == 0)
             return true;

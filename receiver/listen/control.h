@@ -10,6 +10,7 @@
  *   {"op":"flush","hosts":["web*"]}
  *   {"op":"rebuild","hosts":["web*"]}
  *   {"op":"forget","hosts":["web1"]}
+ *   {"op":"rename","hosts":["web1"],"to":"web01"}
  *
  * Questions without "hosts" mean all of them; a change must name hosts (or its id). Answers are {"ok":true,...} or
  * {"ok":false,"error":"one line"}, one question at a time. A change is answered when it is stored. Whoever may open the socket (its

@@ -36,6 +36,8 @@ struct client {
 void control_answer(struct client *client, json_t *json);
 /* Answers no. */
 void control_refuse(struct client *client, const char *why);
+/* Sends the answer that was handed over. */
+void control_answer_pending(void *client);
 /* Hands the answer over to be sent when what it says is stored. */
 void control_answer_when_stored(struct client *client, json_t *json);
 
@@ -44,6 +46,7 @@ void control_handle_start(struct client *client, const json_t *request, const js
 void control_handle_plan(struct client *client, const json_t *request, const json_t *patterns);
 void control_handle_end(struct client *client, const json_t *patterns);
 void control_handle_forget(struct client *client, const json_t *patterns);
+void control_handle_rename(struct client *client, const json_t *request, const json_t *patterns);
 void control_handle_cancel(struct client *client, const json_t *request);
 
 /* What somebody says about an outage. */

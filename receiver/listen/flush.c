@@ -24,6 +24,8 @@ struct flusher {
 struct flush_item {
     uint32_t host;
     char name[NAME_LEN_MAX + 1];
+    char moved_from[NAME_LEN_MAX + 1]; /* its folder is still called so; "": it is not */
+    bool moved;
     int64_t to;
     enum flush_what what;
     int64_t changed_from;
@@ -109,6 +111,8 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
     struct flush_item item = {
         .host = host->id, .what = what, .changed_from = INT64_MAX, .row_count = host->averages.row_count};
     memcpy(item.name, host->name, sizeof item.name);
+    if (host->moved_from)
+        memcpy(item.moved_from, host->moved_from, strlen(host->moved_from));
     if (item.row_count) {
         item.rows = malloc(item.row_count * sizeof *item.rows);
         if (!item.rows)
@@ -153,6 +157,11 @@ static int write_state(struct flusher *flusher, struct flush_item *item, struct 
 
 static int write_item(struct flusher *flusher, struct flush_item *item, struct error *error)
 {
+    if (item->moved_from[0]) {
+        if (rrd_store_move(flusher->store, item->moved_from, item->name, error) != 0)
+            return -1;
+        item->moved = true;
+    }
     int rc = item->what == FLUSH_ALL ? write_state(flusher, item, error) : 0;
     if (rc == 0)
         rc = rrd_store_write_rows(flusher->store, item->name, item->rows, item->row_count, error);
@@ -206,6 +215,11 @@ bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
     if (made || item->to > host->written_to)
         host->written_to = item->to;
     return true;
+}
+
+bool flush_job_moved(const struct flush_job *job, size_t i)
+{
+    return job->items[i].moved;
 }
 
 void flush_job_add_months(const struct flush_job *job, size_t i, struct host *host, struct pending *pending)

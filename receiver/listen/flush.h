@@ -43,6 +43,8 @@ void flush_job_submit(struct flush_job *job, struct worker *worker, struct flush
 
 /* Takes what was written off the host; what could not be written stays for the next turn. Returns whether it was written. */
 bool flush_job_finish(struct flush_job *job, size_t i, struct host *host);
+/* Whether the host's folder has got its new name. */
+bool flush_job_moved(const struct flush_job *job, size_t i);
 /* Adds the rows of months that are to be stored. Without memory for them the host is marked as changed, so that they are
  * computed again. */
 void flush_job_add_months(const struct flush_job *job, size_t i, struct host *host, struct pending *pending);

@@ -11,6 +11,7 @@
 /* The keys that a known host last spoke with. */
 struct known_keys {
     bool set;
+    bool of_alias; /* not of its present name: what is sealed for one of the two must not open under the other */
     uint8_t generation;
     struct key agent, ack;
 };
@@ -65,6 +66,12 @@ int intake_set_keys(struct intake *intake, const struct intake_keys *keys)
     return 0;
 }
 
+void intake_forget_host(struct intake *intake, uint32_t host)
+{
+    if (host < intake->known_count)
+        sodium_memzero(&intake->known[host], sizeof intake->known[host]);
+}
+
 static bool is_valid_key(const struct intake *intake, const struct datagram *datagram)
 {
     if (!intake->keys.generations[datagram->generation])
@@ -98,14 +105,13 @@ static void remember(struct intake *intake, const struct host *host, const struc
     intake->known[host->id] = *keys;
 }
 
-static bool open_with_known(struct intake *intake, const struct datagram *datagram, uint8_t *payload,
-                            size_t *payload_len, struct known_keys *keys)
+static bool open_with_known(struct intake *intake, const struct host *host, const struct datagram *datagram,
+                            uint8_t *payload, size_t *payload_len, struct known_keys *keys)
 {
-    const struct host *host = host_table_find(receiver_hosts(intake->receiver), datagram->name, datagram->name_len);
     if (!host || host->id >= intake->known_count)
         return false;
     const struct known_keys *known = &intake->known[host->id];
-    if (!known->set || known->generation != datagram->generation ||
+    if (!known->set || known->of_alias != keys->of_alias || known->generation != datagram->generation ||
         datagram_open(payload, payload_len, datagram, &known->agent) != 0)
         return false;
     *keys = *known;
@@ -116,7 +122,10 @@ static bool open_with_known(struct intake *intake, const struct datagram *datagr
 static bool open_datagram(struct intake *intake, const struct datagram *datagram, uint8_t *payload, size_t *payload_len,
                           struct known_keys *keys)
 {
-    if (open_with_known(intake, datagram, payload, payload_len, keys))
+    const struct host *host = host_table_find(receiver_hosts(intake->receiver), datagram->name, datagram->name_len);
+    keys->of_alias = host && (strlen(host->name) != datagram->name_len ||
+                              memcmp(host->name, datagram->name, datagram->name_len) != 0);
+    if (open_with_known(intake, host, datagram, payload, payload_len, keys))
         return true;
     for (size_t i = 0; i < intake->keys.site_count; i++) {
         struct key host_key;

@@ -59,6 +59,9 @@ void intake_destroy(struct intake *intake);
 /* Takes the keys (a copy) and forgets the derived ones. Returns 0 or -1: out of memory, then the old ones stay. */
 int intake_set_keys(struct intake *intake, const struct intake_keys *keys);
 
+/* Forgets the derived keys of a host: it has got another name. */
+void intake_forget_host(struct intake *intake, uint32_t host);
+
 /* Takes one datagram that arrived at `now`. Returns the length of the answer written to `answer` (room for DATAGRAM_LEN_MAX bytes), 0 for none;
  * never more than `len`. */
 size_t intake_datagram(struct intake *intake, struct instant now, const uint8_t *bytes, size_t len, uint8_t *answer);

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "common/log.h"
+#include "receiver/listen/batch_names.h"
 #include "receiver/listen/flush.h"
 #include "receiver/listen/flush_plan.h"
 #include "receiver/listen/pending.h"
@@ -132,6 +133,8 @@ static void on_flushed(struct flush_job *job, void *context)
         struct host *host = table->hosts[flush_job_host(job, i)];
         /* A checkpoint also of what could not be written: one bad file must not keep the journal of all. */
         bool written = flush_job_finish(job, i, host);
+        if (flush_job_moved(job, i))
+            receiver_folder_moved(keeper->receiver, host->id);
         flush_job_add_months(job, i, host, &keeper->pending);
         if (written)
             flush_plan_queue(keeper->plan, host); /* the log has changed meanwhile */
@@ -200,32 +203,6 @@ static void run_commit(struct worker_job *job)
 
 /* ---- cutting a batch ---- */
 
-/* The names and first heartbeats of new hosts. Their ids are consecutive, and each has a first line. */
-static bool name_created(struct keeper *keeper, struct journal_batch *batch)
-{
-    const struct host_table *table = receiver_hosts(keeper->receiver);
-    const struct receiver_output *output = &batch->output;
-    size_t count = output->created_count;
-    if (count == 0)
-        return true;
-    batch->hosts = calloc(count, sizeof *batch->hosts);
-    if (!batch->hosts)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        const struct host *host = table->hosts[output->created[i]];
-        batch->hosts[i].id = host->id;
-        memcpy(batch->hosts[i].name, host->name, sizeof batch->hosts[i].name);
-        batch->hosts[i].first_at = host->since;
-    }
-    for (size_t i = 0; i < output->lines.count; i++) {
-        const struct transition *line = &output->lines.lines[i];
-        if (line->number == 1 && line->host >= output->created[0] && line->host - output->created[0] < count)
-            batch->hosts[line->host - output->created[0]].first_at = line->at;
-    }
-    batch->host_count = count;
-    return true;
-}
-
 /* Facts up to here are in the checkpoint of every host. Looked for once a turn of the wheel. */
 static uint64_t trim_to(struct keeper *keeper)
 {
@@ -281,6 +258,14 @@ static void queue_changed(struct keeper *keeper, const struct line_list *lines)
         flush_plan_queue(keeper->plan, table->hosts[lines->lines[i].host]);
 }
 
+/* What was judged under the old name is not to be judged again under the new one. */
+static void put_renamed(struct keeper *keeper, const struct journal_batch *batch)
+{
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    for (size_t i = 0; i < batch->name_count; i++)
+        put_checkpoint(keeper, table->hosts[batch->names[i].host]);
+}
+
 static struct commit_job *cut(struct keeper *keeper, struct instant now, bool clean)
 {
     struct commit_job *commit = calloc(1, sizeof *commit);
@@ -293,11 +278,13 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
         plan_flush(keeper, commit, now);
     struct journal_batch *batch = &commit->batch;
     receiver_take(keeper->receiver, &batch->output);
-    if (!name_created(keeper, batch)) { /* facts without their host would make the journal unreadable */
+    if (!batch_names_fill(
+            batch, receiver_hosts(keeper->receiver))) { /* facts without their host would make the journal unreadable */
         log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
         abort();
     }
     queue_changed(keeper, &batch->output.lines);
+    put_renamed(keeper, batch);
     pending_move(&keeper->pending, batch);
     batch->checkpoints = keeper->checkpoints;
     batch->checkpoint_count = keeper->checkpoint_count;

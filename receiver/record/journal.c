@@ -21,6 +21,7 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [PUT_HOST] = "INSERT OR IGNORE INTO hosts (id, name, first_at, position, written_to, lines) "
                  "VALUES (?1, ?2, ?3, 0, 0, 0)",
+    [PUT_NAMES] = "UPDATE hosts SET name = ?2, alias = nullif(?3, ''), moved_from = nullif(?4, '') WHERE id = ?1",
     [PUT_CHECKPOINT] =
         "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4, lines = ?5, changed_from = ?6 "
         "WHERE id = ?1",
@@ -153,6 +154,7 @@ void journal_batch_free(struct journal_batch *batch)
     for (size_t i = 0; i < batch->relabel_count; i++)
         free(batch->relabels[i].reason);
     free(batch->hosts);
+    free(batch->names);
     free(batch->checkpoints);
     free(batch->windows);
     free(batch->relabels);
@@ -213,6 +215,22 @@ static int put_hosts(struct journal *journal, const struct journal_batch *batch,
         if (checkpoint->changed_from != INT64_MAX)
             sqlite3_bind_int64(stmt, 6, checkpoint->changed_from);
         if (step(journal, PUT_CHECKPOINT, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Before new hosts: one of them may have a name that has just become free. */
+static int put_names(struct journal *journal, const struct journal_batch *batch, struct error *error)
+{
+    for (size_t i = 0; i < batch->name_count; i++) {
+        const struct journal_names *names = &batch->names[i];
+        sqlite3_stmt *stmt = journal->statements[PUT_NAMES];
+        sqlite3_bind_int64(stmt, 1, names->host);
+        sqlite3_bind_text(stmt, 2, names->name, -1, SQLITE_STATIC);
+        sqlite3_bind_text(stmt, 3, names->alias, -1, SQLITE_STATIC);
+        sqlite3_bind_text(stmt, 4, names->moved_from, -1, SQLITE_STATIC);
+        if (step(journal, PUT_NAMES, error) != 0)
             return -1;
     }
     return 0;
@@ -352,13 +370,14 @@ static int put_mark(struct journal *journal, const struct journal_batch *batch, 
 
 static int put_batch(struct journal *journal, const struct journal_batch *batch, struct error *error)
 {
-    if (put_hosts(journal, batch, error) != 0 || put_lines(journal, &batch->output.lines, error) != 0 ||
-        put_windows(journal, batch, error) != 0 || put_relabels(journal, batch, error) != 0 ||
-        put_months(journal, batch, error) != 0 || put_absences(journal, batch, error) != 0 ||
-        put_clock(journal, &batch->output, error) != 0 || put_facts(journal, &batch->output, error) != 0)
+    if (put_names(journal, batch, error) != 0 || put_hosts(journal, batch, error) != 0 ||
+        put_lines(journal, &batch->output.lines, error) != 0 || put_windows(journal, batch, error) != 0 ||
+        put_relabels(journal, batch, error) != 0 || put_months(journal, batch, error) != 0 ||
+        put_absences(journal, batch, error) != 0 || put_clock(journal, &batch->output, error) != 0 ||
+        put_facts(journal, &batch->output, error) != 0)
         return -1;
     /* What the core was to forget at its start is told by the facts of this batch. */
-    if (!journal->began &&
+    if (journal->run && !journal->began &&
         run_sql(journal, "UPDATE hosts SET to_forget = NULL WHERE to_forget IS NOT NULL", "write", error) != 0)
         return -1;
     return put_mark(journal, batch, error);

@@ -26,6 +26,13 @@ struct journal_host {
     int64_t first_at;
 };
 
+/* A host's names as they are now. */
+struct journal_names {
+    uint32_t host;
+    char name[NAME_LEN_MAX + 1];
+    char alias[NAME_LEN_MAX + 1], moved_from[NAME_LEN_MAX + 1]; /* "": none */
+};
+
 struct journal_checkpoint {
     uint32_t host;
     uint8_t *bytes; /* owned by the batch */
@@ -69,6 +76,8 @@ struct journal_batch {
     struct receiver_output output;
     struct journal_host *hosts;
     size_t host_count;
+    struct journal_names *names;
+    size_t name_count;
     struct journal_checkpoint *checkpoints;
     size_t checkpoint_count;
     struct journal_window *windows;

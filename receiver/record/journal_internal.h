@@ -11,6 +11,7 @@ enum statement {
     PUT_FACTS,
     PUT_LINE,
     PUT_HOST,
+    PUT_NAMES,
     PUT_CHECKPOINT,
     PUT_WINDOW,
     END_WINDOW,

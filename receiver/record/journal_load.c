@@ -86,9 +86,12 @@ static int read_host(sqlite3_stmt *stmt, void *context)
     int64_t id = sqlite3_column_int64(stmt, 0);
     if (id < 1 || id > INT32_MAX || !sqlite3_column_text(stmt, 1))
         return -1;
-    return receiver_load_host(loading->receiver, (uint32_t)id, (const char *)sqlite3_column_text(stmt, 1),
-                              sqlite3_column_blob(stmt, 2), (size_t)sqlite3_column_bytes(stmt, 2),
-                              (uint64_t)sqlite3_column_int64(stmt, 3));
+    if (receiver_load_host(loading->receiver, (uint32_t)id, (const char *)sqlite3_column_text(stmt, 1),
+                           sqlite3_column_blob(stmt, 2), (size_t)sqlite3_column_bytes(stmt, 2),
+                           (uint64_t)sqlite3_column_int64(stmt, 3)) != 0)
+        return -1;
+    return receiver_load_names(loading->receiver, (uint32_t)id, (const char *)sqlite3_column_text(stmt, 4),
+                               (const char *)sqlite3_column_text(stmt, 5));
 }
 
 static int read_line_count(sqlite3_stmt *stmt, void *context)
@@ -133,7 +136,7 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
          "ORDER BY id DESC LIMIT 101) ORDER BY id",
          read_absence},
         {"SELECT id, pattern, starts_ns, ends_ns FROM maintenance ORDER BY id", read_window},
-        {"SELECT id, name, checkpoint, position FROM hosts ORDER BY id", read_host},
+        {"SELECT id, name, checkpoint, position, alias, moved_from FROM hosts ORDER BY id", read_host},
         {"SELECT position, facts FROM journal ORDER BY position", read_facts},
         {"SELECT id, ifnull((SELECT max(number) FROM transitions WHERE host = hosts.id), 0), " SCHEMA_UNWRITTEN_FROM
          " FROM hosts",

@@ -189,7 +189,11 @@ static int hosts_append(struct log_host **hosts, size_t *count, sqlite3_stmt *st
                               .written_to = sqlite3_column_int64(stmt, 3),
                               .changed_from = sqlite3_column_int64(stmt, 4),
                               .forgotten = sqlite3_column_int(stmt, 5) != 0};
+    const char *alias = (const char *)sqlite3_column_text(stmt, 6);
+    const char *moved_from = (const char *)sqlite3_column_text(stmt, 7);
     (void)snprintf(host->name, sizeof host->name, "%s", name ? name : "");
+    (void)snprintf(host->alias, sizeof host->alias, "%s", alias ? alias : "");
+    (void)snprintf(host->moved_from, sizeof host->moved_from, "%s", moved_from ? moved_from : "");
     return 0;
 }
 
@@ -202,7 +206,8 @@ int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t 
                                 "SELECT id, name, first_at, written_to, min(ifnull(changed_from, " NOWHERE "), "
                                 "ifnull(" SCHEMA_UNWRITTEN_FROM ", " NOWHERE ")), "
                                 "to_forget IS NOT NULL OR ifnull((SELECT cause FROM transitions WHERE host = hosts.id "
-                                "ORDER BY number DESC LIMIT 1), '') = 'forgotten' FROM hosts ORDER BY name",
+                                "ORDER BY number DESC LIMIT 1), '') = 'forgotten', alias, moved_from "
+                                "FROM hosts ORDER BY name",
                                 -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)

@@ -18,8 +18,10 @@ struct log_reader;
 struct log_host {
     uint32_t id;
     char name[NAME_LEN_MAX + 1];
-    int64_t first_at;   /* first heartbeat, Unix seconds */
-    int64_t written_to; /* state.rrd holds the record up to here; 0: nothing */
+    char alias[NAME_LEN_MAX + 1];      /* under which it may speak too; "": none */
+    char moved_from[NAME_LEN_MAX + 1]; /* its folder is, or was until just now, still called so; "": it is not */
+    int64_t first_at;                  /* first heartbeat, Unix seconds */
+    int64_t written_to;                /* state.rrd holds the record up to here; 0: nothing */
     /* If before that: state.rrd is still to be made anew, since from this second on the log has changed. */
     int64_t changed_from;
     bool forgotten; /* or will be when the receiver starts */

@@ -3,11 +3,13 @@
 #include "receiver/record/rrd_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/name.h"
 #include "receiver/record/rrd_file.h"
@@ -124,6 +126,31 @@ int rrd_store_make_folder(const struct rrd_store *store, const char *name, struc
     if (rrd_store_path(store, name, "", path, error) < 0 || make_folder(store->folder, error) < 0)
         return -1;
     return make_folder(path, error);
+}
+
+/* Makes sure that what was renamed in the folder stays so. */
+static int sync_folder(const char *path, struct error *error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 ? fsync(fd) : -1;
+    if (rc != 0)
+        (void)error_set(error, "cannot write %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+int rrd_store_move(struct rrd_store *store, const char *from, const char *to, struct error *error)
+{
+    char old_path[RRD_STORE_PATH_MAX], new_path[RRD_STORE_PATH_MAX];
+    if (rrd_store_path(store, from, "", old_path, error) < 0 || rrd_store_path(store, to, "", new_path, error) < 0)
+        return -1;
+    if (rename(old_path, new_path) != 0) {
+        if (errno == ENOENT)
+            return 0;
+        return error_set(error, "cannot rename %s to %s: %s", old_path, new_path, strerror(errno));
+    }
+    return sync_folder(store->folder, error);
 }
 
 /* Writes ":VALUE" with the digits a float has. Returns its length. */

@@ -40,6 +40,10 @@ int rrd_store_rebuild_state(struct rrd_store *store, const char *name, const str
 int rrd_store_write_rows(struct rrd_store *store, const char *name, const struct averages_row *rows, uint32_t count,
                          struct error *error);
 
+/* Gives the folder of a host another name, for good: a power cut does not undo it. What is done already, or needs none since
+ * there are no files, is success. Returns 0, or -1 with `error` set: nothing is changed. */
+int rrd_store_move(struct rrd_store *store, const char *from, const char *to, struct error *error);
+
 /* Compares NAME/state.rrd with the log, in every archive, over all rows that end at or before `to` and lie within the
  * log. Sets `differing` to the number of rows whose up, down, admin or known seconds differ by more than 0.001 s (also
  * those that the file should have and has not), and `first` to the end of the earliest such row. Returns 0 if the

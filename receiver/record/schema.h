@@ -16,13 +16,15 @@
     "CREATE TABLE hosts ("                                                                                             \
     "  id INTEGER PRIMARY KEY,"           /* never reused */                                                           \
     "  name TEXT NOT NULL UNIQUE,"                                                                                     \
+    "  alias TEXT,"                       /* the name before, until it was heard under this one */                     \
+    "  moved_from TEXT,"                  /* its folder is still called so; NULL: it is moved */                       \
     "  first_at INTEGER NOT NULL,"        /* first heartbeat */                                                        \
     "  checkpoint BLOB,"                  /* state of the host in the core, NULL until the first flush */              \
     "  position INTEGER NOT NULL,"        /* last fact of the journal that the checkpoint contains */                  \
     "  written_to INTEGER NOT NULL,"      /* state.rrd is written up to this second, 0 for not at all ... */           \
-    "  lines INTEGER NOT NULL DEFAULT 0,"  /* ... from this many lines of the log ... */                                \
+    "  lines INTEGER NOT NULL DEFAULT 0," /* ... from this many lines of the log ... */                                \
     "  changed_from INTEGER,"             /* ... of which some are not in it yet, from this second on */               \
-    "  to_forget INTEGER);"               /* 1: asked for while the receiver was stopped; NULL: no */                     \
+    "  to_forget INTEGER);"               /* 1: asked for while the receiver was stopped; NULL: no */                  \
     "CREATE TABLE transitions ("          /* the log: append only, the truth */                                        \
     "  id INTEGER PRIMARY KEY,"                                                                                        \
     "  host INTEGER NOT NULL REFERENCES hosts(id),"                                                                    \

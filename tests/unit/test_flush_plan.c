@@ -165,9 +165,13 @@ static void test_the_wheel_makes_nothing(void **state)
     flush_plan_set_interval(f->plan, 10 * NS_PER_S);
     for (int i = 1; i <= HOSTS; i++)
         f->hosts[i]->written_to = 0; /* no file yet */
-    assert_int_equal(one_job(f, 10), HOSTS);
     for (int i = 1; i <= HOSTS; i++)
+        f->hosts[i]->changed_from = 1700000000;
+    assert_int_equal(one_job(f, 10), HOSTS);
+    for (int i = 1; i <= HOSTS; i++) {
         assert_true(f->hosts[i]->in_queue);
+        assert_int_equal(f->hosts[i]->changed_from, 1700000000); /* nobody has looked at the log */
+    }
     assert_int_equal(flush_plan_outdated(f->plan), 0);
     flush_plan_set_interval(f->plan, SLOWLY_NS);
     assert_int_equal(one_job(f, 11), FLUSH_PLAN_MAKES_PER_S);

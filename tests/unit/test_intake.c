@@ -254,6 +254,59 @@ static void test_never_longer(void **state)
     assert_int_equal(receiver_hosts(scene->receiver)->count, 0);
 }
 
+static void receiver_take_all(struct scene *scene)
+{
+    struct receiver_output out;
+    receiver_take(scene->receiver, &out);
+    receiver_output_free(&out);
+}
+
+static void ask_beat(struct scene *scene, const char *name)
+{
+    seal_beat(scene, 1, name);
+    ask(scene);
+    assert_int_not_equal(scene->answer_len, 0);
+}
+
+/* A datagram that says it is of one name, sealed with the key of the other. */
+static void seal_crosswise(struct scene *scene, const char *says, const char *has)
+{
+    uint8_t payload[BEAT_LEN_MAX], fresh[DATAGRAM_RANDOM_LEN] = {6};
+    struct key host, agent;
+    struct beat beat = {.session = 7, .counter = ++scene->counter, .number = 9, .agent_start = 3, .oldest_kept = 1};
+    memcpy(beat.echo, scene->echo, ECHO_LEN);
+    key_derive_host(&host, &scene->site, 1, has, strlen(has));
+    key_derive_agent(&agent, &host);
+    scene->len = datagram_seal(scene->question, DATAGRAM_BEAT, 1, says, strlen(says), payload,
+                               beat_encode(&beat, payload), &agent, fresh);
+}
+
+/* Either key opens what comes under its own name, is answered under it, and says nothing under the other. */
+static void test_renamed(void **state)
+{
+    struct scene *scene = *state;
+    uint8_t payload[DATAGRAM_PAYLOAD_MAX];
+    size_t len;
+    static const char *const names[] = {"web", "web1"};
+    prove(scene, "web");
+    ask_beat(scene, "web");
+    receiver_take_all(scene);
+    assert_int_equal(receiver_rename(scene->receiver, now, 1, "web1"), RENAME_DONE);
+    intake_forget_host(scene->intake, 1);
+    receiver_take_all(scene);
+    for (int round = 0; round < 3; round++) /* whichever key is remembered */
+        for (int i = 0; i < 2; i++) {
+            ask_beat(scene, names[i]);
+            assert_int_equal(open_answer(scene, names[i], payload, &len).type, DATAGRAM_ACK);
+            receiver_take_all(scene);
+            seal_crosswise(scene, names[0], names[1]);
+            check_dropped(scene, INTAKE_BAD_SEAL);
+            seal_crosswise(scene, names[1], names[0]);
+            check_dropped(scene, INTAKE_BAD_SEAL);
+        }
+    assert_int_equal(receiver_hosts(scene->receiver)->count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(test_payloads, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(test_never_longer, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(test_renamed, open_scene, close_scene),
     };
     if (sodium_init() < 0)
         return 1;

@@ -145,6 +145,21 @@ static void test_silence_and_return(void **state)
     scene_close(&scene);
 }
 
+/* What is told at the return begins later than what was told before: nothing of that is left. */
+static void test_less_than_was_told(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    run(&scene, 601, 1000);
+    check_log(&scene, "0 up, 630 down/silent");
+    scene.host.frozen_ns = 500 * NS_PER_S;
+    beats(&scene, 1200, 1380);
+    check_log(&scene, "0 up, 700 down/frozen, 1200 up");
+    scene_close(&scene);
+}
+
 /* A beat can come in before its host was judged: what has lapsed by its due instant, has lapsed. */
 static void test_beat_before_judgement(void **state)
 {
@@ -780,6 +795,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_is_live_only),
         cmocka_unit_test(test_silence_and_return),
+        cmocka_unit_test(test_less_than_was_told),
         cmocka_unit_test(test_beat_before_judgement),
         cmocka_unit_test(test_reboots),
         cmocka_unit_test(test_agent_restarts),
