@@ -3,8 +3,8 @@
  *
  * crowd PORT SITE_KEY_FILE HOSTS INTERVAL_S: hosts h0, h1, ... beat, evenly spread over the interval. They answer challenges and send
  * again each second what is not acked. Commands come in lines on standard input:
- *   silent           all stop beating
- *   return SECONDS   all go on, spread over so many seconds; their kernels stood still since one interval after the last beat
+ *   silent           all but one in 20 stop beating: did all of them, a receiver would rather distrust itself
+ *   return SECONDS   they go on, spread over so many seconds; their kernels stood still since one interval after the last beat
  *   die N            host N stops for ever
  * At its end, it ends. Each second it prints `SECOND SENT ACKED WAITING WORST_MS`: datagrams sent, beats acked, hosts that wait
  * for an ack, and the longest that one waits or has waited within this second. */
@@ -29,6 +29,7 @@
 
 #define SEND_AGAIN_NS NS_PER_S
 #define POLL_MS 5
+#define STEADY_EACH 20
 #define UP_NS (1000 * NS_PER_S) /* they booted so long before this program began */
 
 struct agent {
@@ -40,7 +41,7 @@ struct agent {
     int64_t due_ns, next_ns; /* of the beat that was sent last, and of the next one */
     int64_t sent_ns;
     int64_t still_ns; /* how long its kernel stood still */
-    bool waiting, dead;
+    bool waiting, silent, dead;
 };
 
 struct crowd {
@@ -48,7 +49,6 @@ struct crowd {
     struct agent *agents;
     size_t count;
     int64_t interval_ns, began_ns;
-    bool silent;
     size_t sent, acked;
     int64_t worst_ns; /* this second */
 };
@@ -104,7 +104,7 @@ static void beat_all(struct crowd *crowd, int64_t now)
 {
     for (size_t i = 0; i < crowd->count; i++) {
         struct agent *agent = &crowd->agents[i];
-        if (agent->dead || crowd->silent)
+        if (agent->dead || agent->silent)
             continue;
         if (now >= agent->next_ns) {
             agent->due_ns = agent->next_ns;
@@ -135,7 +135,7 @@ static void hear(struct crowd *crowd, const uint8_t *bytes, size_t len, int64_t 
     struct ack ack;
     if (datagram.type == DATAGRAM_CHALLENGE && challenge_decode(&challenge, payload, payload_len) == 0) {
         memcpy(agent->echo, challenge.value, sizeof agent->echo);
-        if (!agent->dead && !crowd->silent)
+        if (!agent->dead && !agent->silent)
             transmit(crowd, agent, now);
     } else if (datagram.type == DATAGRAM_ACK && ack_decode(&ack, payload, payload_len) == 0 && agent->waiting) {
         note_wait(crowd, agent, now);
@@ -157,10 +157,12 @@ static void come_back(struct crowd *crowd, double seconds)
     int64_t now = now_ns();
     for (size_t i = 0; i < crowd->count; i++) {
         struct agent *agent = &crowd->agents[i];
+        if (!agent->silent)
+            continue;
+        agent->silent = false;
         agent->next_ns = now + (int64_t)(seconds * 1e9 * (double)i / (double)crowd->count);
         agent->still_ns += agent->next_ns - agent->due_ns - crowd->interval_ns;
     }
-    crowd->silent = false;
 }
 
 /* False at the end of the input. */
@@ -171,9 +173,11 @@ static bool obey(struct crowd *crowd)
     if (!fgets(line, sizeof line, stdin))
         return false;
     if (strcmp(line, "silent\n") == 0) {
-        crowd->silent = true;
         for (size_t i = 0; i < crowd->count; i++)
-            crowd->agents[i].waiting = false;
+            if (i % STEADY_EACH != STEADY_EACH - 1) {
+                crowd->agents[i].silent = true;
+                crowd->agents[i].waiting = false;
+            }
     } else if (sscanf(line, "return %lf", &value) == 1) {
         come_back(crowd, value);
     } else if (sscanf(line, "die %lf", &value) == 1 && value >= 0 && (size_t)value < crowd->count) {

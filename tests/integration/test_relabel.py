@@ -16,7 +16,7 @@ import zoneinfo
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_story import check_record, rrd_figures  # noqa: E402  pylint: disable=wrong-import-position
+from record import check_record, rrd_figures  # noqa: E402  pylint: disable=wrong-import-position
 from world import RECEIVER, Skip, World, check, equal, run_tests, sleep_until, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 OWNER = {"env": {"ASAN_OPTIONS": "detect_leaks=0"}}  # the leak check cannot look into a process that changed its user

@@ -81,7 +81,7 @@ def queued(receiver):
 
 
 def fall_silent(receiver, crowd, count):
-    """All of them, until what is written reaches into the outage. Returns when it began."""
+    """Nearly all of them, until what is written reaches into the outage. Returns when it began."""
     wait_until(lambda: receiver.count()["beats"] >= 3 * count, 120, "three beats of each host")
     crowd.say("silent")
     silent = time.time()
