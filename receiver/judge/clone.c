@@ -15,13 +15,13 @@ bool clone_is_displaced(const struct host *host, const struct fact_beat *beat)
            !instant_before(host->displaced->deadline[1], beat->at);
 }
 
-bool clone_is_other(const struct host *host, const struct fact_beat *beat)
+bool clone_is_other(const struct host *host, const struct fact_beat *beat, int64_t waited_ns)
 {
     if (!host->heard || beat->same_run || memcmp(beat->boot_id, host->boot_id, sizeof host->boot_id) == 0 ||
         clone_is_displaced(host, beat))
         return false;
     struct instant boot_at = instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS));
-    if (!instant_before(boot_at, instant_add(host->expectation.last, -CLONE_OLDER_NS)))
+    if (!instant_before(boot_at, instant_add(host->expectation.last, -CLONE_OLDER_NS - waited_ns)))
         return false; /* a boot like any other */
     const struct silence *s = host_open_silence(host);
     bool gone = (s && s->judged) || instant_before(host->deadline[1], beat->at);

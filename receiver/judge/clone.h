@@ -13,8 +13,9 @@
 #include "receiver/judge/fact.h"
 #include "receiver/judge/host.h"
 
-/* Whether a beat is of another machine than the one that the record is about, which still speaks. It is no fact. */
-bool clone_is_other(const struct host *host, const struct fact_beat *beat);
+/* Whether a beat is of another machine than the one that the record is about, which still speaks. It is no fact. The last beat may have
+ * waited in the socket for `waited_ns` before it was heard. */
+bool clone_is_other(const struct host *host, const struct fact_beat *beat, int64_t waited_ns);
 /* Whether a beat is of the machine that another boot has displaced meanwhile. */
 bool clone_is_displaced(const struct host *host, const struct fact_beat *beat);
 

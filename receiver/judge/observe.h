@@ -31,7 +31,8 @@ struct observation {
     bool deaf;                               /* the open absence ends with the next beat of anybody */
     bool dropped;                            /* ever */
     struct instant dropped_from, dropped_at; /* the latest time in which the kernel dropped datagrams */
-    struct instant lost_looked_at;
+    struct instant lost_looked_at;           /* for hosts that were lost together: the first time in this second ... */
+    uint32_t lost_looks;                     /* ... and how often since */
     struct survey survey;
 };
 

@@ -112,12 +112,23 @@ static void count_clone(struct receiver *receiver, struct host *host, struct ins
     receiver->statistics[RECEIVER_CLONED]++;
 }
 
+/* How long the last beat of a host may have waited in the socket: what is heard at the very end of a stall arrived in the course of it. */
+static int64_t waited_ns(const struct receiver *receiver, const struct host *host)
+{
+    for (size_t i = 0; i < receiver->absence_count; i++) {
+        const struct absence *a = &receiver->absences[i];
+        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == host->heard_at.ns)
+            return instant_since(a->to, a->from);
+    }
+    return 0;
+}
+
 /* Returns whether the beat is news of the host. */
 static bool accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
 {
     struct fact fact = {.type = FACT_BEAT, .now = now, .host = host->id};
     fill_beat(&fact.beat, host, now, beat);
-    if (clone_is_other(host, &fact.beat)) {
+    if (clone_is_other(host, &fact.beat, fact.beat.same_run ? 0 : waited_ns(receiver, host))) {
         count_clone(receiver, host, now, &fact.beat);
         return false;
     }

@@ -130,15 +130,21 @@ void receiver_distrust(struct receiver *receiver, struct instant now)
 /* ---- many hosts lost at once ---- */
 
 #define LOST_TOGETHER_MIN_NS (60 * NS_PER_S)
-enum { LOST_MIN = 3 };
+enum { LOST_MIN = 3, LOST_LOOKS_MAX = 16 /* a second */ };
 
 void receiver_look_for_lost(struct receiver *receiver, struct instant now, const struct host *back)
 {
     struct observation *o = &receiver->observation;
     const struct silence *s = &back->silence->facts;
-    if (s->lost_with_many || (o->lost_looked_at.ns != 0 && instant_since(now, o->lost_looked_at) < NS_PER_S))
-        return; /* told, or looked at lately: it means looking at every host */
-    o->lost_looked_at = now;
+    if (s->lost_with_many)
+        return; /* told */
+    if (o->lost_looked_at.ns == 0 || instant_since(now, o->lost_looked_at) >= NS_PER_S) {
+        o->lost_looked_at = now;
+        o->lost_looks = 0;
+    }
+    /* Each look is at every host, so there are not many; but those with long intervals see more than others, so there are some. */
+    if (++o->lost_looks > LOST_LOOKS_MAX)
+        return;
     int64_t apart_ns = s->interval_ns > LOST_TOGETHER_MIN_NS ? s->interval_ns : LOST_TOGETHER_MIN_NS;
     struct fact_lost lost = {instant_add(s->last, -apart_ns), instant_add(s->last, apart_ns)};
     uint32_t lost_count = 0, heard_count = 0;
@@ -150,7 +156,7 @@ void receiver_look_for_lost(struct receiver *receiver, struct instant now, const
         bool silent = other && !other->ended && (other->judged || other->goodbye != GOODBYE_NONE);
         /* One that is back already, a moment ago, was lost with them all the same. */
         bool together = other && other->judged && other->goodbye == GOODBYE_NONE &&
-                        !instant_before(other->last, lost.from) && !instant_before(lost.to, other->last);
+                        verdict_is_among_lost(other->last, other->interval_ns, lost.from, lost.to);
         lost_count += together;
         heard_count += together || !silent;
     }

@@ -129,31 +129,16 @@ static void paint_goodbye(struct canvas *canvas, const struct silence *s, const 
 #define FROZEN_MIN_NS (5 * NS_PER_S)
 #define DRIFT_DIVISOR 2000
 
-/* How long the receiver's loop stood still in a silence: so late what waited in the socket was counted. */
-static int64_t stalled_ns(const struct silence *s, const struct circumstances *c)
-{
-    int64_t sum_ns = 0;
-    for (size_t i = 0; i < c->absence_count; i++) {
-        const struct absence *a = &c->absences[i];
-        struct instant from = instant_later(a->from, s->last);
-        struct instant to = instant_earlier(a->to, s->beat_at);
-        if (a->cause == CAUSE_RECEIVER_OVERLOADED && instant_before(from, to))
-            sum_ns += instant_since(to, from);
-    }
-    return sum_ns;
-}
-
 /* How long the kernel stood still in a silence that has ended; 0 if it did not. */
-static int64_t frozen_ns(const struct silence *s, const struct circumstances *c)
+static int64_t frozen_ns(const struct silence *s)
 {
     if (!s->ended || s->new_boot || !(s->late || s->judged) || s->goodbye != GOODBYE_NONE)
         return 0;
     int64_t gap_ns = instant_since(s->beat_at, s->last);
     int64_t least_ns = gap_ns / DRIFT_DIVISOR > FROZEN_MIN_NS ? gap_ns / DRIFT_DIVISOR : FROZEN_MIN_NS;
-    int64_t stood_ns = s->frozen_ns - stalled_ns(s, c);
-    if (stood_ns <= least_ns)
+    if (s->frozen_ns <= least_ns)
         return 0;
-    return stood_ns < gap_ns ? stood_ns : gap_ns;
+    return s->frozen_ns < gap_ns ? s->frozen_ns : gap_ns;
 }
 
 /* Down since it was missed; unknown if it ran on, and was one of many that were lost at once: then the network of the receiver was
@@ -170,21 +155,24 @@ static void paint_missed(struct canvas *canvas, const struct silence *s, const s
                                                  : CAUSE_UNREACHABLE));
 }
 
-/* Down while it stood still, told at the end of the silence. Before that it ran on, and was missed if two expectations lie there. */
+/* Down while it stood still, told at the end of the silence, though it may have been at any time in it. Before that it ran on,
+ * and was missed if two expectations lie there. */
 static void paint_frozen(struct canvas *canvas, const struct silence *s, const struct circumstances *c,
                          int64_t length_ns)
 {
     struct instant froze = instant_add(s->beat_at, -length_ns);
     if (s->judged && instant_before(instant_add(s->expected, s->interval_ns), froze))
         paint_missed(canvas, s, c);
-    append(canvas, exactly(froze, STATE_DOWN, CAUSE_FROZEN));
+    append(canvas,
+           (struct silence_span){
+               .from = froze, .state = STATE_DOWN, .cause = CAUSE_FROZEN, .earliest = s->last, .latest = froze});
 }
 
 /* What the host's own facts say, as if the receiver had always been there and nothing was planned. */
 static void paint_base(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
 {
     append(canvas, exactly(s->last, STATE_UP, CAUSE_NONE));
-    int64_t stood_ns = frozen_ns(s, c);
+    int64_t stood_ns = frozen_ns(s);
     bool boot_unannounced = has_boot_edge(s) && s->goodbye != GOODBYE_SHUTDOWN;
     if (stood_ns > 0) {
         paint_frozen(canvas, s, c, stood_ns);
@@ -198,8 +186,12 @@ static void paint_base(struct canvas *canvas, const struct silence *s, const str
     } else if (s->judged) {
         paint_missed(canvas, s, c);
     }
-    if (s->ended)
-        append(canvas, exactly(end_edge(s, c), STATE_UP, CAUSE_NONE));
+    if (!s->ended)
+        return;
+    struct silence_span end = exactly(end_edge(s, c), STATE_UP, CAUSE_NONE);
+    if (stood_ns > 0)
+        end.earliest = instant_add(s->last, stood_ns);
+    append(canvas, end);
 }
 
 /* Whether a span yields to a claim: maintenance explains silence only, an absence of the receiver hides everything. */
@@ -221,10 +213,13 @@ static void paint_over(struct canvas *canvas, struct instant from, struct instan
                        enum cause cause, span_yields *yields)
 {
     struct silence_span old_spans[SILENCE_SPANS_MAX];
-    struct canvas old = {old_spans, canvas->count};
-    for (size_t i = 0; i < canvas->count; i++)
-        old_spans[i] = canvas->spans[i];
-    canvas->count = 0;
+    size_t first = canvas->count; /* what ends before stays as it is: absences come in order, and there may be many */
+    while (first > 0 && instant_before(from, span_end(canvas, first - 1)))
+        first--;
+    struct canvas old = {old_spans, canvas->count - first};
+    for (size_t i = 0; i < old.count; i++)
+        old_spans[i] = canvas->spans[first + i];
+    canvas->count = first;
     for (size_t i = 0; i < old.count; i++) {
         struct silence_span span = old.spans[i];
         struct instant end = span_end(&old, i);

@@ -18,9 +18,10 @@
 #include "common/time.h"
 #include "receiver/judge/state.h"
 
-/* Every absence cuts a span in two, and a receiver in a crash loop has many in one silence. */
-#define SILENCE_SPANS_MAX 256
+/* Every absence and every window cuts a span in two, and a receiver in a crash loop has many in one silence. */
+#define SILENCE_SPANS_MAX 512
 #define SILENCE_ABSENCES_MAX 100
+#define SILENCE_WINDOWS_MAX 100
 
 /* A time in which the receiver could not observe. */
 struct absence {

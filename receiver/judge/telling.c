@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOWS_MAX = 100 }; /* of one host that are looked at together */
-
 static void tell_line(struct host *host, struct told *told, const struct silence_span *span, uint32_t restates,
                       const struct verdict_context *c)
 {
@@ -56,7 +54,7 @@ static bool window_of(const struct host *host, const struct planned *planned, st
 /* The windows that matter to this silence: all that have begun, and of those to come the next one, so that its beginning is
  * not missed. A window that was cancelled before it began has no length, and is none. */
 static size_t choose_windows(const struct host *host, const struct verdict_context *c,
-                             struct window windows[WINDOWS_MAX + 1])
+                             struct window windows[SILENCE_WINDOWS_MAX + 1])
 {
     size_t count = 0;
     struct window window, next = {INSTANT_NEVER, INSTANT_NEVER};
@@ -64,7 +62,7 @@ static size_t choose_windows(const struct host *host, const struct verdict_conte
         if (!window_of(host, &c->planned[i], &window) || !instant_before(window.from, window.to) ||
             !instant_before(host->silence->facts.last, window.to))
             continue;
-        if (!instant_before(c->now, window.from) && count < WINDOWS_MAX)
+        if (!instant_before(c->now, window.from) && count < SILENCE_WINDOWS_MAX)
             windows[count++] = window;
         else if (instant_before(c->now, window.from) && instant_before(window.from, next.from))
             next = window;
@@ -75,7 +73,7 @@ static size_t choose_windows(const struct host *host, const struct verdict_conte
 }
 
 static struct circumstances circumstances_of(const struct host *host, const struct verdict_context *c,
-                                             struct window windows[WINDOWS_MAX + 1])
+                                             struct window windows[SILENCE_WINDOWS_MAX + 1])
 {
     size_t count = choose_windows(host, c, windows);
     return (struct circumstances){
@@ -92,7 +90,7 @@ static struct circumstances circumstances_of(const struct host *host, const stru
 /* The spans that have begun, in whole seconds: of two in one second the later one stays. Sets when the next begins. */
 static uint32_t plan(struct host *host, const struct verdict_context *c, struct told *told, struct silence_span *spans)
 {
-    struct window windows[WINDOWS_MAX + 1];
+    struct window windows[SILENCE_WINDOWS_MAX + 1];
     struct circumstances circumstances = circumstances_of(host, c, windows);
     size_t span_count = silence_spans(&host->silence->facts, &circumstances, spans);
     host->silence->next_span = INSTANT_NEVER;
@@ -113,28 +111,44 @@ static uint32_t plan(struct host *host, const struct verdict_context *c, struct 
     return count;
 }
 
-/* Keeps what was told of the time before the first absence that is still remembered. */
-static uint32_t keep_old(const struct silence_record *record, const struct verdict_context *c, struct told *told,
-                         struct silence_span *spans, uint32_t count)
+/* Where the time begins of which every absence is still remembered; INT64_MIN if that is all of the silence. */
+static int64_t remembered_from(const struct silence_record *record, const struct verdict_context *c)
 {
     if (!instant_before(record->facts.last, c->absences_from))
+        return INT64_MIN;
+    return labels_second(c->labels, c->absences_from);
+}
+
+/* What was told of the time before that stays; of it the last entry is enough to go on from. What is told now goes on where that time
+ * begins, with the state that it has there. */
+static uint32_t keep_old(struct silence_record *record, const struct verdict_context *c, struct told *told,
+                         struct silence_span *spans, uint32_t count)
+{
+    int64_t from = remembered_from(record, c);
+    uint32_t old = 0, past = 0;
+    while (old < record->told_count && record->told[old].at < from)
+        old++;
+    while (past < count && told[past].at < from)
+        past++;
+    if (old == 0 || past == 0)
         return count;
-    int64_t from = labels_second(c->labels, c->absences_from);
-    struct told merged[SILENCE_SPANS_MAX];
-    struct silence_span merged_spans[SILENCE_SPANS_MAX];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < record->told_count && record->told[i].at < from && n < SILENCE_SPANS_MAX / 2; i++, n++) {
-        merged[n] = record->told[i];
-        merged_spans[n] = spans[0]; /* not told again, so its bounds do not matter */
+    record->told_count -= old - 1;
+    memmove(record->told, record->told + old - 1, record->told_count * sizeof *record->told);
+    bool same = told[past - 1].state == record->told[0].state && told[past - 1].cause == record->told[0].cause;
+    if (!same && !(past < count && told[past].at == from)) { /* the past keeps a place for it */
+        past--;
+        told[past].at = from;
+        spans[past] =
+            (struct silence_span){.from = c->absences_from, .earliest = c->absences_from, .latest = c->absences_from};
     }
-    for (uint32_t i = 0; i < count && n < SILENCE_SPANS_MAX; i++)
-        if (told[i].at >= from) {
-            merged[n] = told[i];
-            merged_spans[n++] = spans[i];
-        }
-    memcpy(told, merged, n * sizeof *merged);
-    memcpy(spans, merged_spans, n * sizeof *merged_spans);
-    return n;
+    bool goes_on =
+        past < count && told[past].state == record->told[0].state && told[past].cause == record->told[0].cause;
+    past += goes_on;
+    count -= past;
+    memmove(told + 1, told + past, count * sizeof *told);
+    memmove(spans + 1, spans + past, count * sizeof *spans);
+    told[0] = record->told[0];
+    return count + 1;
 }
 
 static bool remember(struct silence_record *record, const struct told *told, uint32_t count)

@@ -15,6 +15,7 @@ enum {
     SETTLE_BEATS = 3, /* beats after a silence until its record is final */
 };
 #define SETTLE_MIN_NS (60 * NS_PER_S)
+#define DELAY_NS (5 * NS_PER_S) /* of a datagram, at most, and of what clocks drift apart */
 
 /* ---- the silence ---- */
 
@@ -103,16 +104,30 @@ static void set_deadlines(struct host *host)
     host->restarted = host->recovered = host->waiting = false;
 }
 
+/* How long a beat may have waited in the socket: what is heard at the very end of a stall arrived in the course of it. */
+static int64_t waited_ns(const struct verdict_context *c, struct instant heard_at)
+{
+    for (size_t i = c->absence_count; i > 0; i--) {
+        const struct absence *a = &c->absences[i - 1];
+        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == heard_at.ns)
+            return instant_since(a->to, a->from);
+    }
+    return 0;
+}
+
 /* How much longer the silence was than the kernel's own clock ran meanwhile. A clock that went back did not stand still: the
  * machine was restored from a snapshot. */
-static int64_t stood_still_ns(const struct host *host, const struct fact_beat *beat)
+static int64_t stood_still_ns(const struct host *host, const struct fact_beat *beat, const struct verdict_context *c)
 {
     const struct silence_record *record = host->silence;
     if (beat->run_ms < record->run_ms)
         return 0;
     int64_t stood_ns =
         instant_since(beat->at, record->facts.last) - (int64_t)(beat->run_ms - record->run_ms) * NS_PER_MS;
-    return stood_ns > 0 ? stood_ns : 0;
+    int64_t waited =
+        waited_ns(c, c->now); /* then it was counted that much too late, which says nothing about the host */
+    bool says_nothing = stood_ns <= 0 || (waited > 0 && stood_ns <= waited + DELAY_NS);
+    return says_nothing ? 0 : stood_ns;
 }
 
 static void end_silence(struct host *host, const struct fact_beat *beat, bool new_boot, bool new_start,
@@ -124,7 +139,7 @@ static void end_silence(struct host *host, const struct fact_beat *beat, bool ne
     s->new_boot = new_boot;
     s->new_start = new_start;
     s->boot_at = instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS));
-    s->frozen_ns = stood_still_ns(host, beat);
+    s->frozen_ns = stood_still_ns(host, beat, c);
     if (s->goodbye == GOODBYE_NONE && (new_boot || new_start)) {
         if (beat->previous_end == PREVIOUS_STOPPED)
             s->goodbye = GOODBYE_STOPPED;
@@ -145,10 +160,13 @@ static void settle_further(struct host *host, const struct fact_beat *beat, cons
 {
     struct silence *s = &host->silence->facts;
     struct instant boot_at = instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS));
-    int64_t frozen_ns = stood_still_ns(host, beat);
-    if ((s->new_boot && instant_before(boot_at, s->boot_at)) || (!s->new_boot && frozen_ns < s->frozen_ns)) {
+    int64_t frozen_ns = stood_still_ns(host, beat, c);
+    bool waited = waited_ns(c, c->now) > 0, first_waited = s->frozen_ns == 0 && waited_ns(c, host->heard_at) > 0;
+    if (waited || (frozen_ns > s->frozen_ns && !first_waited)) /* it tells less than what is known */
+        frozen_ns = s->frozen_ns;
+    if ((s->new_boot && instant_before(boot_at, s->boot_at)) || (!s->new_boot && frozen_ns != s->frozen_ns)) {
         s->boot_at = instant_earlier(boot_at, s->boot_at);
-        s->frozen_ns = frozen_ns < s->frozen_ns ? frozen_ns : s->frozen_ns;
+        s->frozen_ns = frozen_ns;
         telling_update(host, c);
     }
     if (++host->silence->beats_since >= SETTLE_BEATS && !host->displaced)
@@ -208,6 +226,14 @@ static void complete(struct fact_beat *beat, const struct host *host)
     beat->agent_start = host->agent_start;
 }
 
+/* Whether a beat set out before the goodbye of its run, and came after it: it does not take the goodbye back. */
+static bool was_overtaken(const struct host *host, const struct fact_beat *beat)
+{
+    const struct silence *s = host_open_silence(host);
+    return s && s->goodbye != GOODBYE_NONE && !s->goodbye_reported && beat->agent_start == host->agent_start &&
+           beat->session == host->expectation.session && instant_before(beat->at, instant_add(s->goodbye_at, DELAY_NS));
+}
+
 void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdict_context *c)
 {
     complete(beat, host);
@@ -220,7 +246,7 @@ void verdict_beat(struct host *host, struct fact_beat *beat, const struct verdic
         numbers_init(&host->numbers);
     (void)numbers_hear(&host->numbers, beat->number);
     bool in_order = beat->session != host->expectation.session || beat->number > host->expectation.number;
-    if (beat->kept || !in_order) { /* late news of a time that was judged without it */
+    if (beat->kept || !in_order || was_overtaken(host, beat)) { /* late news of a time that was judged without it */
         averaging_beat(host, beat, NULL, false, false, c);
         return;
     }
@@ -267,6 +293,9 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
         return; /* of a run that is over */
     struct instant at = instant_later(bye->at, host->expectation.last);
     lapse_until(host, at, c);
+    /* It may be the first sign of life after a time that was not observed, as a beat would be. */
+    if (!host_open_silence(host) && was_unobserved(host, at, c) && !begin_silence(host, c))
+        return;
     struct silence *s = host_open_silence(host);
     if (s && s->goodbye != GOODBYE_NONE)
         return;           /* repeated */
@@ -352,15 +381,22 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
         telling_update(host, c);
 }
 
+bool verdict_is_among_lost(struct instant last, int64_t interval_ns, struct instant from, struct instant to)
+{
+    int64_t half_ns = instant_since(to, from) / 2;
+    int64_t wider_ns = interval_ns > half_ns ? interval_ns - half_ns : 0;
+    return !instant_before(last, instant_add(from, -wider_ns)) && !instant_before(instant_add(to, wider_ns), last);
+}
+
 void verdict_lost(struct host *host, struct instant from, struct instant to, const struct verdict_context *c)
 {
     if (!host->heard)
         return;
     struct instant last = host->expectation.last;
-    if (!instant_before(last, from) && !instant_before(to, last))
+    if (verdict_is_among_lost(last, expectation_interval_ns(&host->expectation), from, to))
         host->lost_last = last;
     struct silence *s = host->silence ? &host->silence->facts : NULL;
-    if (!s || s->lost_with_many || instant_before(s->last, from) || instant_before(to, s->last))
+    if (!s || s->lost_with_many || !verdict_is_among_lost(s->last, s->interval_ns, from, to))
         return;
     s->lost_with_many = true;
     telling_update(host, c);

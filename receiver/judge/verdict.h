@@ -61,6 +61,9 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
 void verdict_judge(struct host *host, const struct verdict_context *context);
 /* Takes note of an absence that has just ended, or begun without an end (it is already in the context). */
 void verdict_absence(struct host *host, const struct absence *absence, const struct verdict_context *context);
+/* Whether a host of that interval, last heard then, was lost with those whose last beats lie in [from, to]: the longer an interval, the
+ * further apart they may be. */
+bool verdict_is_among_lost(struct instant last, int64_t interval_ns, struct instant from, struct instant to);
 /* Most hosts fell silent at once: their last beats lie in [from, to]. */
 void verdict_lost(struct host *host, struct instant from, struct instant to, const struct verdict_context *context);
 /* The kernel dropped datagrams, which may have been this host's: it gets a margin more, twice in one silence at most. */

@@ -247,6 +247,21 @@ static void test_byes(void **state)
     scene_close(&scene);
 }
 
+/* The last beat comes after the goodbye that was said after it: the goodbye holds. */
+static void test_bye_overtakes(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    struct beat beat = speaker_beat(&scene.host, at(660), at(660.5));
+    say_bye(&scene, 661, BYE_SHUTDOWN);
+    assert_int_equal(speaker_send(&scene.host, scene.receiver, at(662), &beat).type, ANSWER_ACK);
+    run(&scene, 662, 1000);
+    check_log(&scene, "0 up, 661 admin/shutdown");
+    scene_close(&scene);
+}
+
 static void test_bye_in_a_silence(void **state)
 {
     (void)state;
@@ -376,6 +391,33 @@ static void test_stalls(void **state)
     check_log(&scene, "0 up, 630 down/unreachable, 1000 up");
     run(&scene, 2128, 2128);
     check_log(&scene, "0 up, 630 down/unreachable, 1000 up, 1610 unknown/receiver_overloaded, 2000 down/silent");
+    scene_close(&scene);
+}
+
+/* More absences in one silence than are remembered: what is told of the time after each of them is still right. */
+static void test_many_absences(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct timeline timeline = {0};
+    struct timeline_seconds seconds;
+    int64_t unknown = 0;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    run(&scene, 601, 1000); /* down since 630 */
+    for (int i = 0; i < 3 * SILENCE_ABSENCES_MAX; i++, unknown += 20) {
+        double from = 1000 + i * 100;
+        receiver_stalled(scene.receiver, at(from), at(from + 20));
+        run(&scene, from + 20, from + 99);
+    }
+    const struct line_list *lines = receiver_lines(scene.receiver);
+    for (size_t i = 0; i < lines->count; i++)
+        (void)timeline_add(&timeline, &lines->lines[i]);
+    int64_t begin = labels_second(receiver_labels(scene.receiver), at(630));
+    timeline_count(&timeline, begin, begin + 30370, &seconds);
+    assert_int_equal(seconds.state[STATE_UNKNOWN], unknown);
+    assert_int_equal(seconds.state[STATE_DOWN], 30370 - unknown);
+    timeline_free(&timeline);
     scene_close(&scene);
 }
 
@@ -800,6 +842,7 @@ int main(void)
         cmocka_unit_test(test_reboots),
         cmocka_unit_test(test_agent_restarts),
         cmocka_unit_test(test_byes),
+        cmocka_unit_test(test_bye_overtakes),
         cmocka_unit_test(test_bye_in_a_silence),
         cmocka_unit_test(test_bye_told_later),
         cmocka_unit_test(test_bye_of_strangers),
@@ -807,6 +850,7 @@ int main(void)
         cmocka_unit_test(test_crash_loop),
         cmocka_unit_test(test_down_over_a_restart),
         cmocka_unit_test(test_stalls),
+        cmocka_unit_test(test_many_absences),
         cmocka_unit_test(test_heard_within_a_stall),
         cmocka_unit_test(test_stall_teaches_nothing),
         cmocka_unit_test(test_bounds_are_rounded_outwards),
