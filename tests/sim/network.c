@@ -79,10 +79,9 @@ static void send_datagram(struct sim *sim, const struct sim_datagram *datagram)
         send_once(sim, link, datagram);
 }
 
-void sim_network_send_beat(struct sim *sim, size_t index, const struct agent_message *message)
+void sim_network_send(struct sim *sim, size_t index, const struct agent_message *message, int64_t due)
 {
-    struct sim_host *host = &sim->hosts[index];
-    struct sim_datagram datagram = {.host = index, .agent_start = host->agent_start, .due = host->beat_due};
+    struct sim_datagram datagram = {.host = index, .agent_start = sim->hosts[index].agent_start, .due = due};
     datagram.message = *message;
     send_datagram(sim, &datagram);
 }
@@ -127,6 +126,7 @@ const struct sim_datagram *sim_network_take(struct sim *sim)
 void sim_network_put_off(struct sim *sim, const struct sim_datagram *datagram, int64_t at)
 {
     struct sim_datagram copy = *datagram;
+    copy.waits_for = sim->starts;
     fly(sim, &copy, at);
 }
 

@@ -13,8 +13,8 @@
 #include "agent/agent.h"
 
 #define SHUTDOWN_NS (3 * NS_PER_S) /* from the end of the agent until the power is off */
-#define KEPT 8                     /* beats that an agent claims to keep */
-#define TEXT_KEPT 16384            /* of the trace of a long run, for the case of a failure */
+#define COUNTER_STEP 8  /* with options.resend: between two counters of the core there is room for kept beats */
+#define TEXT_KEPT 16384 /* of the trace of a long run, for the case of a failure */
 
 void *sim_grow(void *array, size_t *capacity, size_t count, size_t size)
 {
@@ -60,21 +60,50 @@ void sim_note(struct sim *sim, const char *format, ...)
     append_text(sim, line, (size_t)len);
 }
 
+static _Noreturn void fail(struct sim *sim, const char *format, va_list arguments)
+{
+    fprintf(stdout, "FAILED at %.3f s, seed %" PRIu64 ": ", (double)sim->now / (double)NS_PER_S, sim->options.seed);
+    (void)vfprintf(stdout, format, arguments);
+    fputs("\n", stdout);
+    (void)fflush(stdout);
+    exit(1);
+}
+
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
 {
-    char what[256];
     va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(what, sizeof what, format, arguments);
-    va_end(arguments);
     const char *kept = getenv("SIM_TRACE"); /* how many bytes of the trace are wanted */
     size_t wanted = kept ? strtoull(kept, NULL, 10) : 4000;
     size_t begin = sim->text_len > wanted ? sim->text_len - wanted : 0;
     fprintf(stdout, "%s", sim->text ? sim->text + begin : "");
-    fprintf(stdout, "FAILED at %.3f s, seed %" PRIu64 ": %s\n", (double)sim->now / (double)NS_PER_S, sim->options.seed,
-            what);
-    (void)fflush(stdout);
-    exit(1);
+    va_start(arguments, format);
+    fail(sim, format, arguments);
+}
+
+/* Whether a line of the trace tells of the host, or of what concerns all of them. */
+static bool is_about(const char *line, const char *end, const char *name)
+{
+    static const char *const common[] = {"receiver", "maintenance", "group"};
+    size_t len = (size_t)(end - line);
+    bool about = memmem(line, len, name, strlen(name)) != NULL;
+    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
+        about = about || memmem(line, len, common[i], strlen(common[i]));
+    return about;
+}
+
+_Noreturn void sim_fail_about(struct sim *sim, size_t host, int64_t from, int64_t to, const char *format, ...)
+{
+    va_list arguments;
+    const char *line = sim->text ? sim->text : "";
+    while (*line) {
+        const char *end = strchrnul(line, '\n');
+        double at = strtod(line + 1, NULL) * (double)NS_PER_S;
+        if (at >= (double)from && at <= (double)to && is_about(line, end, sim->hosts[host].name))
+            fprintf(stdout, "%.*s\n", (int)(end - line), line);
+        line = *end ? end + 1 : end;
+    }
+    va_start(arguments, format);
+    fail(sim, format, arguments);
 }
 
 static void happened(struct sim *sim, struct sim_host *host, enum sim_what what)
@@ -112,7 +141,51 @@ static void end_agent(struct sim *sim, struct sim_host *host)
 static void claim_kept(struct agent_message *message)
 {
     if (!message->is_bye)
-        message->beat.oldest_kept = message->beat.number > KEPT ? message->beat.number - KEPT : 1;
+        message->beat.oldest_kept = message->beat.number > SIM_KEPT ? message->beat.number - SIM_KEPT : 1;
+}
+
+static void send(struct sim *sim, size_t index, struct agent_message *message)
+{
+    struct sim_host *host = &sim->hosts[index];
+    int64_t due = host->beat_due;
+    claim_kept(message);
+    if (message->is_bye)
+        due = sim->now - (int64_t)message->bye.age_ms * NS_PER_MS;
+    if (sim->options.resend) {
+        uint64_t *counter = message->is_bye ? &message->bye.counter : &message->beat.counter;
+        *counter *= COUNTER_STEP;
+        host->kept.counter = *counter;
+    }
+    if (sim->options.resend && !message->is_bye) {
+        host->kept.beats[message->beat.number % SIM_KEPT] = message->beat;
+        host->kept.due[message->beat.number % SIM_KEPT] = due;
+    }
+    sim_network_send(sim, index, message, due);
+}
+
+/* An ack shows that somebody listens again: what was sent in vain before the current beat is sent again, flagged. */
+static void send_kept(struct sim *sim, size_t index)
+{
+    struct sim_host *host = &sim->hosts[index];
+    uint32_t current = 0;
+    for (size_t i = 0; i < SIM_KEPT; i++)
+        if (host->kept.beats[i].number > current)
+            current = host->kept.beats[i].number;
+    const struct beat *latest = &host->kept.beats[current % SIM_KEPT];
+    for (uint32_t i = 1; i < SIM_KEPT && i < current; i++) {
+        uint32_t number = current - i;
+        struct agent_message message = {.beat = host->kept.beats[number % SIM_KEPT]};
+        if (number <= host->kept.acked || message.beat.number != number)
+            break;
+        message.beat.session = latest->session;
+        memcpy(message.beat.echo, latest->echo, sizeof message.beat.echo);
+        message.beat.counter = host->kept.counter + i; /* before the next one of the core */
+        message.beat.flags |= BEAT_FLAG_KEPT;
+        int64_t due = host->kept.due[number % SIM_KEPT];
+        message.beat.age_ms = (uint32_t)((sim->now - due) / NS_PER_MS);
+        sim_network_send(sim, index, &message, due);
+    }
+    host->kept.acked = current;
 }
 
 static void measure(struct sim *sim, struct sim_host *host)
@@ -142,11 +215,10 @@ static void act(struct sim *sim, size_t index, bool answers)
         host->wake = sim->now + 1;
     for (size_t i = 0; i < actions->message_count; i++) {
         struct agent_message *message = &actions->messages[i];
-        claim_kept(message);
         if (sim->options.plain && !message->is_bye && !answers && message->beat.number == host->plain_number)
             continue;
         host->plain_number = message->beat.number;
-        sim_network_send_beat(sim, index, message);
+        send(sim, index, message);
     }
     if (actions->done) {
         end_agent(sim, host);
@@ -165,14 +237,23 @@ static void wake_agent(struct sim *sim, size_t index)
 static void agent_hears(struct sim *sim, const struct sim_datagram *datagram)
 {
     struct sim_host *host = &sim->hosts[datagram->host];
-    const struct receiver_answer *answer = &datagram->answer;
+    struct receiver_answer answer = datagram->answer;
+    bool is_ack = answer.type == ANSWER_ACK;
     if (!host->agent || host->asleep || host->agent_start != datagram->agent_start)
         return;
-    if (answer->type == ANSWER_ACK)
-        (void)agent_ack(host->agent, 0, run_clock(sim, host), &answer->ack, &sim->actions);
+    if (sim->options.resend) {
+        uint64_t *counter = is_ack ? &answer.ack.counter : &answer.challenge.counter;
+        if (*counter % COUNTER_STEP != 0)
+            return; /* to a kept beat, of which the core knows nothing */
+        *counter /= COUNTER_STEP;
+    }
+    if (is_ack)
+        (void)agent_ack(host->agent, 0, run_clock(sim, host), &answer.ack, &sim->actions);
     else
-        (void)agent_challenge(host->agent, 0, run_clock(sim, host), &answer->challenge, &sim->actions);
-    act(sim, datagram->host, answer->type == ANSWER_CHALLENGE);
+        (void)agent_challenge(host->agent, 0, run_clock(sim, host), &answer.challenge, &sim->actions);
+    if (is_ack && sim->options.resend)
+        send_kept(sim, datagram->host);
+    act(sim, datagram->host, !is_ack);
 }
 
 /* ---- the clock ---- */
@@ -300,6 +381,7 @@ void sim_start_agent(struct sim *sim, size_t index)
     memcpy(options.boot_id, host->boot_id, sizeof options.boot_id);
     options.agent_start = host->agent_start = sim_random_next(&host->random);
     host->agent = agent_create(&options);
+    memset(&host->kept, 0, sizeof host->kept);
     host->run_state = PREVIOUS_DIED; /* unless it says otherwise before its end */
     happened(sim, host, SIM_AGENT_ON);
     wake_agent(sim, index);
@@ -373,7 +455,6 @@ void sim_awake(struct sim *sim, size_t index)
     int64_t slept = sim->now - host->asleep_from;
     host->asleep = false;
     host->run_offset += slept; /* CLOCK_MONOTONIC stood still, CLOCK_BOOTTIME did not */
-    host->beat_due += slept;   /* a beat not heard yet is as old as that clock says */
     if (host->agent)
         host->wake += slept;
     happened(sim, host, SIM_AWAKE);

@@ -23,6 +23,8 @@
 #include "tests/sim/random.h"
 
 #define SIM_HOSTS_MAX 32
+#define SIM_WINDOWS_MAX 512
+#define SIM_KEPT 8 /* beats that an agent claims to keep */
 /* What the receiver's wall clock says when the simulation starts: a full minute. */
 #define SIM_EPOCH_S INT64_C(1700000040)
 
@@ -50,8 +52,10 @@ struct sim_options {
     int64_t stagger_ns;       /* an agent wakes up late by that much on average */
     int64_t planned_limit_ns; /* 0: 30 minutes */
     bool conservative;
-    bool keep;  /* store facts, lines and truth: needed to kill the receiver and to check the record */
-    bool trace; /* note every change of state and every line, for golden files */
+    double checkpoints; /* share of the hosts of which a commit takes a checkpoint; 0: 0.02 */
+    bool resend;        /* beats that were not acked are sent again as kept ones, once an ack comes in */
+    bool keep;          /* store facts, lines and truth: needed to kill the receiver and to check the record */
+    bool trace;         /* note every change of state and every line, for golden files */
 };
 
 /* A change in the life of a host, as it really was. */
@@ -62,12 +66,32 @@ struct sim_truth {
     enum sim_what what;
 };
 
-/* A beat that the receiver accepted and stored: when it was due, and which run of the agent sent it. */
+/* What the receiver accepted and stored: when it was due, and when the receiver must think that it was. */
+enum sim_kind { SIM_BEAT, SIM_BEAT_KEPT, SIM_BYE };
+
 struct sim_heard {
-    int64_t due;
+    int64_t due;  /* in truth */
+    int64_t told; /* arrival minus the age that it came with, of which half an interval is believed */
+    int64_t arrival;
+    int64_t run_ns; /* the kernel's own clock when it was due, which stands still in suspend */
     uint64_t agent_start;
     uint32_t number;
-    uint32_t host; /* id of the receiver */
+    uint32_t interval_ms; /* announced */
+    uint32_t session;     /* the lower half */
+    uint8_t host;         /* id of the receiver */
+    uint8_t kind;         /* enum sim_kind */
+    uint8_t said;         /* enum previous_end, or enum bye_reason */
+};
+
+/* When the receiver could not observe: as the shell around the core finds it out. */
+struct sim_away {
+    int64_t from, to;
+    enum cause cause;
+};
+
+/* When nobody was heard for a while, by a process that ran. */
+struct sim_quiet {
+    int64_t from, to; /* INT64_MAX: it goes on */
 };
 
 struct sim_host {
@@ -97,6 +121,13 @@ struct sim_host {
 
     bool in_burst;
     int64_t burst_changes;
+
+    struct {                         /* for options.resend */
+        struct beat beats[SIM_KEPT]; /* [number % SIM_KEPT] */
+        int64_t due[SIM_KEPT];
+        uint32_t acked; /* up to here nothing is to be sent again */
+        uint64_t counter;
+    } kept;
 
     struct sim_truth *truth;
     size_t truth_count, truth_capacity;
@@ -133,12 +164,16 @@ struct sim_store {
     size_t entry_count, entry_capacity;
     struct absence *absences;
     size_t absence_count, absence_capacity;
-    struct sim_window windows[SIM_HOSTS_MAX];
+    struct sim_window windows[SIM_WINDOWS_MAX];
     size_t window_count;
     struct label_part parts[LABELS_MAX]; /* the latest */
     size_t part_count;
     bool has_run;
-    int64_t alive;   /* the mark */
+    int64_t alive;         /* the mark */
+    struct sim_away *away; /* the truth about this receiver */
+    size_t away_count, away_capacity;
+    struct sim_quiet *quiets;
+    size_t quiet_count, quiet_capacity;
     uint64_t digest; /* of all facts ever stored */
 };
 
@@ -165,10 +200,14 @@ struct sim {
     uint64_t datagrams;
 
     struct receiver *receiver; /* NULL: not running */
+    uint32_t starts;           /* of its process so far */
     int64_t wall_step_ns;      /* the receiver's wall clock */
     int64_t commit_at;         /* INT64_MAX: nothing to commit */
+    int64_t pending_from;      /* else: since when there is something */
     int64_t committed_at;
     int64_t first_commit;
+    int64_t heard_at;                /* somebody, or the start of the process */
+    int64_t checkpoint_skip;         /* so many hosts have no turn before the next checkpoint is taken */
     int64_t stall_from, stall_until; /* INT64_MAX: it does not stall */
     int64_t drained_at;              /* the end of a stall: not judged before all that waited was heard; -1 */
     struct sim_heard *heard;         /* not stored yet */
@@ -212,6 +251,8 @@ void sim_step_wall(struct sim *sim, size_t host, int64_t ns);
 void sim_receiver_start(struct sim *sim);
 void sim_receiver_stop(struct sim *sim);
 void sim_receiver_kill(struct sim *sim);
+void sim_receiver_note_quiet(struct sim *sim, int64_t to); /* nobody was heard up to now, nor will be before `to` */
+void sim_receiver_commit(struct sim *sim);                 /* now, besides once a second */
 void sim_receiver_stall(struct sim *sim, int64_t ns);      /* from now on it does nothing for that long */
 void sim_receiver_step_wall(struct sim *sim, int64_t ns);  /* its wall clock is set */
 void sim_receiver_isolate(struct sim *sim, bool isolated); /* it loses its network interfaces, and knows it */
@@ -230,15 +271,24 @@ void sim_note_record(struct sim *sim);
 
 void sim_note(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, with the part of the trace that tells of this host (and of the receiver) between the two times. */
+_Noreturn void sim_fail_about(struct sim *sim, size_t host, int64_t from, int64_t to, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* --- between the files of the simulator --- */
 /* Makes room for one more element. */
 void *sim_grow(void *array, size_t *capacity, size_t count, size_t size);
 struct instant sim_instant(int64_t at); /* on the receiver's clock */
+void sim_note_line(struct sim *sim, const struct transition *line);
+void sim_learn_names(struct sim *sim);
+/* Stores lines; those that are stored already must be the same, and with `only_check` all must be. */
+void sim_store_lines(struct sim *sim, const struct line_list *lines, bool only_check);
+/* A receiver with all that is stored. */
+struct receiver *sim_load(struct sim *sim);
 void sim_receiver_hear(struct sim *sim, const struct sim_datagram *datagram);
 void sim_receiver_turn(struct sim *sim); /* judges and commits what is due */
 int64_t sim_receiver_due(const struct sim *sim);
-void sim_network_send_beat(struct sim *sim, size_t host, const struct agent_message *message);
+void sim_network_send(struct sim *sim, size_t host, const struct agent_message *message, int64_t due);
 void sim_network_answer(struct sim *sim, size_t host, const struct receiver_answer *answer);
 int64_t sim_network_due(const struct sim *sim);
 /* Takes the next datagram out of the network; good until the next call. */
@@ -257,6 +307,7 @@ struct sim_datagram {
     };
     uint64_t agent_start; /* an answer to a process that is gone is lost */
     int64_t due;          /* true time at which the beat was due */
+    uint32_t waits_for;   /* it lies in the socket of this process of the receiver; 0: on its way */
     uint32_t next_free;
 };
 

@@ -14,6 +14,8 @@
 #include "tests/sim/sim.h"
 
 #define YEAR_S 31536000.0
+/* A part is one seed, so that a failure can be replayed soon; and the core takes no times beyond the year 2043. */
+#define PART_YEARS 10
 
 struct figures {
     uint64_t downs;
@@ -38,12 +40,11 @@ static struct figures run(uint64_t seed, double interval_s, double loss, double 
     return figures;
 }
 
-/* In parts of at most ten years: a part is one seed, so that a failure can be replayed soon. */
 static bool with_acks(uint64_t seed, double interval_s, double loss, double years, bool promised)
 {
     uint64_t downs = 0;
     double datagrams = 0;
-    int parts = (int)ceil(years / 10);
+    int parts = (int)ceil(years / PART_YEARS);
     for (int i = 0; i < parts; i++) {
         struct figures part = run(seed + (uint64_t)i, interval_s, loss, years / parts, false);
         downs += part.downs;
@@ -63,13 +64,16 @@ static bool without_acks(uint64_t seed, double interval_s, double loss, double y
 {
     double floor_year = YEAR_S / interval_s * loss * loss * (1 - loss);
     double expected = floor_year * years;
-    struct figures figures = run(seed, interval_s, loss, years, true);
+    uint64_t downs = 0;
+    int parts = (int)ceil(years / PART_YEARS);
+    for (int i = 0; i < parts; i++)
+        downs += run(seed + (uint64_t)i, interval_s, loss, years / parts, true).downs;
     /* Five standard deviations: one false alarm in a million runs. */
-    bool kept = fabs((double)figures.downs - expected) <= 5 * sqrt(expected) + 1;
+    bool kept = fabs((double)downs - expected) <= 5 * sqrt(expected) + 1;
     printf("T = %3.0f s, %4.1f %% loss, one datagram a beat: %" PRIu64
            " false verdicts in %.2f host-years, theory says "
            "%.1f%s\n",
-           interval_s, loss * 100, figures.downs, years, expected, kept ? "" : "  NOT THE FLOOR");
+           interval_s, loss * 100, downs, years, expected, kept ? "" : "  NOT THE FLOOR");
     (void)fflush(stdout);
     return kept;
 }

@@ -61,6 +61,67 @@ static void late_only(struct sim *sim)
     sim_run(sim, 20 * MINUTE);
 }
 
+/* It falls asleep right after a beat: silence is told from the middle of the interval on, and taken back up to where it froze. */
+static void frozen(struct sim *sim)
+{
+    begin(sim);
+    sim_run(sim, 11 * MINUTE + 6 * S);
+    sim_sleep(sim, 0);
+    sim_run_for(sim, 10 * MINUTE);
+    sim_awake(sim, 0);
+    sim_run(sim, 30 * MINUTE);
+}
+
+/* The receiver's loop stands still in the middle of it, when nothing was to be heard: that makes it no shorter. */
+static void frozen_receiver_stalled(struct sim *sim)
+{
+    begin(sim);
+    sim_run(sim, 11 * MINUTE + 6 * S);
+    sim_sleep(sim, 0);
+    sim_run_for(sim, 5 * MINUTE);
+    sim_receiver_stall(sim, 14 * S);
+    sim_run_for(sim, 5 * MINUTE);
+    sim_awake(sim, 0);
+    sim_run(sim, 30 * MINUTE);
+}
+
+/* It is late, and then counted later still because it waited in the socket: nothing froze. */
+static void not_frozen_receiver_stalled(struct sim *sim)
+{
+    begin(sim);
+    sim_run(sim, 11 * MINUTE + 4 * S);
+    sim_set_cut(sim, 0, true);
+    sim_run_for(sim, 71 * S);
+    sim_receiver_stall(sim, 14 * S);
+    sim_set_cut(sim, 0, false);
+    sim_run(sim, 30 * MINUTE);
+}
+
+/* The first sign of life after the receiver was off is a goodbye: what nobody could observe is unknown all the same. */
+static void shutdown_after_receiver_off(struct sim *sim)
+{
+    begin(sim);
+    sim_receiver_kill(sim);
+    sim_run(sim, 60 * MINUTE + 10 * S);
+    sim_receiver_start(sim);
+    sim_shut_down(sim, 0);
+    sim_run(sim, 70 * MINUTE);
+}
+
+/* It crashes and boots while the receiver stands still: when that goes on, a beat of before is heard after the boot. That makes no clone
+ * of it. */
+static void reboot_while_receiver_stalls(struct sim *sim)
+{
+    begin(sim);
+    sim_run(sim, 11 * MINUTE);
+    sim_receiver_stall(sim, 5 * MINUTE);
+    sim_run_for(sim, 10 * S);
+    sim_crash(sim, 0);
+    sim_run_for(sim, 20 * S);
+    boot(sim, 0);
+    sim_run(sim, 30 * MINUTE);
+}
+
 static void unreachable(struct sim *sim)
 {
     begin(sim);
@@ -522,6 +583,11 @@ static const struct {
     {"receiver_killed", receiver_killed},
     {"receiver_crash_loop", receiver_crash_loop},
     {"receiver_killed_at_start", receiver_killed_at_start},
+    {"frozen", frozen},
+    {"frozen_receiver_stalled", frozen_receiver_stalled},
+    {"not_frozen_receiver_stalled", not_frozen_receiver_stalled},
+    {"shutdown_after_receiver_off", shutdown_after_receiver_off},
+    {"reboot_while_receiver_stalls", reboot_while_receiver_stalls},
     {"receiver_stalled", receiver_stalled_story},
     {"receiver_stalled_shortly", receiver_stalled_shortly},
     {"receiver_deaf", receiver_deaf},
