@@ -48,7 +48,7 @@ void backlog_ack(struct backlog *backlog, uint64_t counter, uint32_t number, uin
     /* A number whose place belongs to a newer one by now is none of those that are kept. */
     if (number != 0 && number < newest && newest - number <= AGENT_KEEP_MAX)
         set_arrived(backlog, number, true);
-    if (safe == 0 || counter < backlog->safe_counter) /* 0 only says that the oldest one is not there yet */
+    if (safe == 0 || counter <= backlog->safe_counter) /* 0 only says that the oldest one is not there yet */
         return;
     safe = safe > newest ? newest : safe < backlog->base ? backlog->base : safe;
     if (safe > backlog->safe)

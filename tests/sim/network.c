@@ -84,6 +84,12 @@ void sim_network_send_beat(struct sim *sim, size_t index, const struct agent_mes
     struct sim_host *host = &sim->hosts[index];
     struct sim_datagram datagram = {.host = index, .agent_start = host->agent_start, .due = host->beat_due};
     datagram.message = *message;
+    if (!message->is_bye && message->beat.flags & BEAT_FLAG_KEPT)
+        for (size_t i = host->made_count; i > 0 && host->made[i - 1].agent_start == host->agent_start; i--)
+            if (host->made[i - 1].number == message->beat.number) {
+                datagram.due = host->made[i - 1].due;
+                break;
+            }
     send_datagram(sim, &datagram);
 }
 

@@ -13,7 +13,6 @@
 #include "agent/agent.h"
 
 #define SHUTDOWN_NS (3 * NS_PER_S) /* from the end of the agent until the power is off */
-#define KEPT 8                     /* beats that an agent claims to keep */
 #define TEXT_KEPT 16384            /* of the trace of a long run, for the case of a failure */
 
 void *sim_grow(void *array, size_t *capacity, size_t count, size_t size)
@@ -108,13 +107,6 @@ static void end_agent(struct sim *sim, struct sim_host *host)
     happened(sim, host, SIM_AGENT_OFF);
 }
 
-/* Says that the last beats could still be sent: then an ack tells how many of them are safe. */
-static void claim_kept(struct agent_message *message)
-{
-    if (!message->is_bye)
-        message->beat.oldest_kept = message->beat.number > KEPT ? message->beat.number - KEPT : 1;
-}
-
 static void measure(struct sim *sim, struct sim_host *host)
 {
     struct agent_actions *actions = &sim->actions;
@@ -126,6 +118,11 @@ static void measure(struct sim *sim, struct sim_host *host)
     sample.metrics[METRIC_UPTIME] = (double)sample.uptime_ms / 1000;
     host->beat_due = due;
     agent_sampled(host->agent, run_clock(sim, host), &sample, actions);
+    if (!sim->options.keep || actions->message_count == 0)
+        return;
+    uint32_t number = actions->messages[0].beat.number;
+    host->made = sim_grow(host->made, &host->made_capacity, host->made_count, sizeof *host->made);
+    host->made[host->made_count++] = (struct sim_made){due, host->agent_start, number};
 }
 
 /* Carries out what an agent decided. */
@@ -142,10 +139,11 @@ static void act(struct sim *sim, size_t index, bool answers)
         host->wake = sim->now + 1;
     for (size_t i = 0; i < actions->message_count; i++) {
         struct agent_message *message = &actions->messages[i];
-        claim_kept(message);
-        if (sim->options.plain && !message->is_bye && !answers && message->beat.number == host->plain_number)
+        if (sim->options.plain && !message->is_bye && !answers &&
+            (message->beat.number == host->plain_number || message->beat.flags & BEAT_FLAG_KEPT))
             continue;
         host->plain_number = message->beat.number;
+        sim->kept_datagrams += !message->is_bye && message->beat.flags & BEAT_FLAG_KEPT;
         sim_network_send_beat(sim, index, message);
     }
     if (actions->done) {
@@ -200,6 +198,7 @@ void sim_destroy(struct sim *sim)
         agent_destroy(sim->hosts[i].agent);
         free(sim->hosts[i].snapshot.agent);
         free(sim->hosts[i].truth);
+        free(sim->hosts[i].made);
     }
     receiver_destroy(sim->receiver);
     sim_store_free(sim);
@@ -294,6 +293,7 @@ void sim_start_agent(struct sim *sim, size_t index)
     struct sim_host *host = &sim->hosts[index];
     struct agent_options options = {.interval_ns = host->interval_ns,
                                     .receiver_count = 1,
+                                    .keep = AGENT_KEEP_MAX,
                                     .previous_end = host->run_state,
                                     .random = agent_random,
                                     .random_context = &host->random};

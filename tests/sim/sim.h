@@ -68,6 +68,14 @@ struct sim_heard {
     uint64_t agent_start;
     uint32_t number;
     uint32_t host; /* id of the receiver */
+    bool kept;     /* delivered late, and no sign of life */
+};
+
+/* A beat that an agent made. */
+struct sim_made {
+    int64_t due;
+    uint64_t agent_start;
+    uint32_t number;
 };
 
 struct sim_host {
@@ -89,7 +97,9 @@ struct sim_host {
     bool going_down;
     uint32_t plain_number; /* last beat sent, see sim_options.plain */
     int64_t beat_due;      /* true time at which the current beat was due */
-    struct {               /* a copy of the machine, see sim_snapshot */
+    struct sim_made *made; /* all of them */
+    size_t made_count, made_capacity;
+    struct { /* a copy of the machine, see sim_snapshot */
         void *agent;
         size_t len;
         int64_t at, wake;
@@ -163,6 +173,7 @@ struct sim {
     size_t flight_count, flight_capacity;
     uint64_t sent;
     uint64_t datagrams;
+    uint64_t kept_datagrams; /* beats sent again because they were kept */
 
     struct receiver *receiver; /* NULL: not running */
     int64_t wall_step_ns;      /* the receiver's wall clock */

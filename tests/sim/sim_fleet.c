@@ -287,9 +287,14 @@ static void check_heard(struct sim *sim, size_t index, const struct timeline *ti
 {
     const struct sim_stored_host *stored = sim_stored(sim, index);
     int64_t interval_ns = sim->hosts[index].interval_ns;
-    for (size_t i = 1; i < stored->heard_count; i++) {
-        const struct sim_heard *a = &stored->heard[i - 1], *b = &stored->heard[i];
-        if (a->agent_start != b->agent_start || b->due - a->due > interval_ns + interval_ns / 100 || b->due <= a->due)
+    const struct sim_heard *a = NULL, *b = NULL;
+    for (size_t i = 0; i < stored->heard_count; i++) {
+        if (stored->heard[i].kept)
+            continue;
+        a = b;
+        b = &stored->heard[i];
+        if (!a || a->agent_start != b->agent_start || b->due - a->due > interval_ns + interval_ns / 100 ||
+            b->due <= a->due)
             continue;
         const struct timeline_span *span = not_up(timeline, second_of(noted(sim, a->due)) + 2, second_of(b->due) - 1);
         bool away = overlaps_absence(sim, a->due + interval_ns, b->due + interval_ns);
@@ -304,7 +309,7 @@ static int64_t last_heard(const struct sim *sim, size_t index, int64_t before)
 {
     const struct sim_stored_host *stored = sim_stored(sim, index);
     size_t i = stored->heard_count;
-    while (i > 0 && stored->heard[i - 1].due > before)
+    while (i > 0 && (stored->heard[i - 1].kept || stored->heard[i - 1].due > before))
         i--;
     return i > 0 ? stored->heard[i - 1].due : 0;
 }
