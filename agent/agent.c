@@ -181,18 +181,20 @@ static void send_to(struct agent_core *core, size_t receiver, struct instant now
     plan_retry(core, peer, now);
 }
 
-/* The kept beat that this receiver is to get next, or 0. The current one and the bye come first. */
-static uint32_t kept_for(struct agent_core *core, struct peer *peer)
+/* The kept beat that this receiver is to get next, and when; 0: none. The current one and the bye come first. */
+static uint32_t kept_for(const struct agent_core *core, const struct peer *peer, struct instant now, struct instant *at)
 {
-    return core->stopping || !peer->acked ? 0 : backlog_next(&peer->backlog, &core->kept);
+    *at = INSTANT_NEVER;
+    return core->stopping || !peer->acked ? 0 : backlog_next(&peer->backlog, &core->kept, now, at);
 }
 
 /* Sends a kept beat if it is time for one. Its age counts the time that the machine slept, as its uptime does. */
 static void send_kept(struct agent_core *core, size_t receiver, struct instant now, struct agent_actions *out)
 {
     struct peer *peer = &core->peers[receiver];
-    uint32_t number = kept_for(core, peer);
-    if (number == 0 || instant_before(now, peer->backlog.next))
+    struct instant at;
+    uint32_t number = kept_for(core, peer, now, &at);
+    if (instant_before(now, at))
         return;
     const struct agent_sample *sample = &kept_get(&core->kept, number)->sample;
     struct beat *beat = &begin_message(core, receiver, number, out)->beat;
@@ -200,7 +202,7 @@ static void send_kept(struct agent_core *core, size_t receiver, struct instant n
     int64_t before_ms = (int64_t)(core->sample.uptime_ms - sample->uptime_ms);
     beat->age_ms = age_ms(now, instant_add(core->due, -before_ms * NS_PER_MS));
     beat->flags = BEAT_FLAG_KEPT;
-    backlog_sent(&peer->backlog, number, now, core->retry_ns);
+    backlog_sent(&peer->backlog, number, now, core->options.interval_ns);
 }
 
 /* A beat that every receiver has on its disk is kept no longer. */
@@ -219,10 +221,10 @@ static void finish(struct agent_core *core, struct instant now, struct agent_act
     bool all_acked = true;
     struct instant wake = core->stopping ? instant_add(core->stop, AGENT_BYE_LIMIT_NS) : core->next_due;
     for (size_t i = 0; i < core->peer_count; i++) {
-        struct peer *peer = &core->peers[i];
-        wake = instant_earlier(wake, peer->next_send);
-        if (kept_for(core, peer))
-            wake = instant_earlier(wake, peer->backlog.next);
+        const struct peer *peer = &core->peers[i];
+        struct instant kept_at;
+        (void)kept_for(core, peer, now, &kept_at);
+        wake = instant_earlier(wake, instant_earlier(peer->next_send, kept_at));
         all_acked = all_acked && peer->acked;
     }
     out->wake = wake;

@@ -4,12 +4,14 @@
 
 #include <string.h>
 
+#include "agent/retry.h"
+
 /* A receiver stores what it acks within a second or two: later than this it is lost, or its disk is in trouble. */
 #define PATIENCE_MIN_NS (3 * NS_PER_S)
 /* It doubles while nothing becomes safe, so that a receiver with a full disk is not sent everything over and over. */
 #define PATIENCE_MAX_NS (3600 * NS_PER_S)
-/* From the end of a round to the next one, for the acks to come in. */
-#define REST_NS (3 * NS_PER_S)
+/* So long an ack may take, or as long as it takes to send BACKLOG_RECENT others. */
+#define AGAIN_NS (3 * NS_PER_S)
 
 static bool has_arrived(const struct backlog *backlog, uint32_t number)
 {
@@ -87,20 +89,35 @@ static uint32_t missing_after(const struct backlog *backlog, const struct kept *
     return number;
 }
 
-uint32_t backlog_next(struct backlog *backlog, const struct kept *kept)
+/* When it may be sent: not twice before its ack can be here. */
+static struct instant ready_at(const struct backlog *backlog, uint32_t number, struct instant ready)
 {
-    bool goes_on = backlog->sent > backlog->safe;
-    uint32_t number = missing_after(backlog, kept, goes_on ? backlog->sent : backlog->safe);
-    if (number == 0 && backlog->sent > 0) { /* the round is over; what of it was lost is for the next one */
-        backlog->sent = 0;
-        backlog->next = instant_add(backlog->next, REST_NS);
-        number = missing_after(backlog, kept, backlog->safe);
-    }
-    return number;
+    for (unsigned i = 0; i < BACKLOG_RECENT; i++)
+        if (backlog->recent[i].number == number)
+            ready = instant_later(ready, instant_add(backlog->recent[i].at, AGAIN_NS));
+    return ready;
 }
 
-void backlog_sent(struct backlog *backlog, uint32_t number, struct instant now, int64_t pace_ns)
+uint32_t backlog_next(const struct backlog *backlog, const struct kept *kept, struct instant now, struct instant *at)
 {
-    backlog->sent = number;
-    backlog->next = instant_add(now, pace_ns);
+    struct instant soonest = instant_later(backlog->next, now);
+    uint32_t next = 0;
+    *at = INSTANT_NEVER;
+    /* Looks no further than just behind those that were sent of late. */
+    for (uint32_t n = missing_after(backlog, kept, backlog->safe); n && instant_before(soonest, *at);
+         n = missing_after(backlog, kept, n)) {
+        struct instant ready = ready_at(backlog, n, soonest);
+        if (instant_before(ready, *at)) {
+            *at = ready;
+            next = n;
+        }
+    }
+    return next;
+}
+
+void backlog_sent(struct backlog *backlog, uint32_t number, struct instant now, int64_t interval_ns)
+{
+    int64_t pace_ns = retry_unit_ns(interval_ns);
+    backlog->recent[backlog->recent_count++ % BACKLOG_RECENT] = (struct backlog_recent){number, now};
+    backlog->next = instant_add(now, pace_ns < interval_ns / 5 ? pace_ns : interval_ns / 5);
 }

@@ -12,6 +12,13 @@
 
 #include "agent/kept.h"
 
+#define BACKLOG_RECENT 16
+
+struct backlog_recent {
+    uint32_t number;
+    struct instant at;
+};
+
 struct backlog {
     uint32_t base;         /* beats up to this one are no business of this receiver */
     uint32_t safe;         /* beats up to this one are on its disk; not below `base` */
@@ -19,8 +26,9 @@ struct backlog {
     uint64_t safe_counter; /* of the ack that told `safe` */
     uint64_t arrived[AGENT_KEEP_MAX / 64]; /* [number % AGENT_KEEP_MAX]: acked by this process */
 
-    uint32_t sent;       /* the last one of the round that goes on; 0: none does */
-    struct instant next; /* nothing is sent before */
+    struct instant next;                          /* nothing is sent before */
+    struct backlog_recent recent[BACKLOG_RECENT]; /* what was sent last */
+    uint32_t recent_count;                        /* [count % BACKLOG_RECENT] is the next to be overwritten */
 
     uint32_t watched; /* the oldest that is not safe, if it is acked, ... */
     struct instant watched_at;
@@ -46,10 +54,11 @@ void backlog_watch(struct backlog *backlog, const struct kept *kept, uint32_t ne
 /* The oldest beat that could still be sent: one that is kept, or the current one, `newest`. */
 uint32_t backlog_oldest(const struct backlog *backlog, const struct kept *kept, uint32_t newest);
 
-/* The number of the kept beat to be sent at `backlog->next` or later; 0 if there is none. */
-uint32_t backlog_next(struct backlog *backlog, const struct kept *kept);
+/* The number of the kept beat to be sent next, the oldest first, and at which instant from now on; 0 and INSTANT_NEVER
+ * if there is none. */
+uint32_t backlog_next(const struct backlog *backlog, const struct kept *kept, struct instant now, struct instant *at);
 
-/* It was sent; the next one follows after `pace_ns`. */
-void backlog_sent(struct backlog *backlog, uint32_t number, struct instant now, int64_t pace_ns);
+/* It was sent. The next one follows after a while that depends on the interval of the beats. */
+void backlog_sent(struct backlog *backlog, uint32_t number, struct instant now, int64_t interval_ns);
 
 #endif

@@ -275,8 +275,8 @@ static void remember_heard(struct sim *sim, const struct sim_datagram *datagram,
 {
     const struct beat *beat = &datagram->message.beat;
     sim->heard = sim_grow(sim->heard, &sim->heard_capacity, sim->heard_count, sizeof *sim->heard);
-    sim->heard[sim->heard_count++] = (struct sim_heard){datagram->due, beat->agent_start, beat->number,
-                                                        answer->host->id, beat->flags & BEAT_FLAG_KEPT};
+    sim->heard[sim->heard_count++] = (struct sim_heard){datagram->due, sim->now,         beat->agent_start,
+                                                        beat->number,  answer->host->id, beat->flags & BEAT_FLAG_KEPT};
 }
 
 /* The loop is back: the core learns of the stall first, then of what waited in the socket. */

@@ -62,9 +62,10 @@ struct sim_truth {
     enum sim_what what;
 };
 
-/* A beat that the receiver accepted and stored: when it was due, and which run of the agent sent it. */
+/* A beat that the receiver accepted and stored: when it was due, and which run of the agent sent it. `at`: when
+ * the receiver heard it. */
 struct sim_heard {
-    int64_t due;
+    int64_t due, at;
     uint64_t agent_start;
     uint32_t number;
     uint32_t host; /* id of the receiver */

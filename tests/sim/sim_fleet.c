@@ -270,9 +270,12 @@ static bool overlaps_absence(const struct sim *sim, int64_t from, int64_t to)
     return false;
 }
 
-/* When the receiver could take note of what was due at `due`: then, or when it was back. */
-static int64_t noted(const struct sim *sim, int64_t due)
+/* When the receiver could take note of a beat: when it was due, or when the receiver was back. */
+static int64_t noted(const struct sim *sim, const struct sim_heard *beat)
 {
+    int64_t due = beat->due;
+    if (overlaps_absence(sim, beat->due, beat->at)) /* lost at first, and then it waited in the socket */
+        return beat->at;
     for (size_t i = 0; i < sim->store.absence_count; i++) {
         const struct absence *a = &sim->store.absences[i];
         if (a->from.ns < sim_instant(due + S).ns && a->to.ns > sim_instant(due).ns)
@@ -296,7 +299,7 @@ static void check_heard(struct sim *sim, size_t index, const struct timeline *ti
         if (!a || a->agent_start != b->agent_start || b->due - a->due > interval_ns + interval_ns / 100 ||
             b->due <= a->due)
             continue;
-        const struct timeline_span *span = not_up(timeline, second_of(noted(sim, a->due)) + 2, second_of(b->due) - 1);
+        const struct timeline_span *span = not_up(timeline, second_of(noted(sim, a)) + 2, second_of(b->due) - 1);
         bool away = overlaps_absence(sim, a->due + interval_ns, b->due + interval_ns);
         if (span && !(span->state == STATE_UNKNOWN && away))
             sim_fail(sim, "%s: heard at %.1f and %.1f in time, but recorded %s", sim->hosts[index].name,
