@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 {
     bool is_long = argc > 1 && strcmp(argv[1], "--long") == 0;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t seeds = argc > 2 ? 1 : is_long ? 200 : 2;
+    uint64_t seeds = argc > 2 ? 1 : is_long ? 60 : 2;
     static const double losses[] = {0, 0.01, 0.05, 0.20};
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
         struct totals totals = {0};
