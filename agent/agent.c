@@ -44,7 +44,6 @@ struct peer {
 
 struct agent_core {
     struct agent_options options;
-    int64_t retry_ns; /* R */
     struct instant next_due;
     bool started;
     bool sampling; /* a sample of the beat due at `sampling_due` was asked for */
@@ -89,7 +88,6 @@ static void set_interval(struct agent_core *core, int64_t interval_ns)
 {
     assert(interval_ns >= AGENT_INTERVAL_MIN_NS && interval_ns <= AGENT_INTERVAL_MAX_NS);
     core->options.interval_ns = interval_ns;
-    core->retry_ns = retry_unit_ns(interval_ns);
 }
 
 struct agent_core *agent_create(const struct agent_options *options)
@@ -116,7 +114,7 @@ void agent_destroy(struct agent_core *core)
 static void plan_retry(const struct agent_core *core, struct peer *peer, struct instant now)
 {
     if (core->stopping) {
-        struct instant next = instant_add(now, core->retry_ns);
+        struct instant next = instant_add(now, retry_unit_ns(core->options.interval_ns));
         bool in_time = instant_since(next, core->stop) < AGENT_BYE_LIMIT_NS;
         peer->next_send = in_time ? next : INSTANT_NEVER;
         return;
@@ -341,9 +339,10 @@ bool agent_ack(struct agent_core *core, size_t receiver, struct instant now, con
         peer->ack_heard = true;
         peer->silent_beats = 0;
         uint32_t number = beat_of_counter(peer, ack->counter);
-        backlog_ack(&peer->backlog, ack->counter, number == SENT_BYE ? 0 : number, ack->safe, core->number);
+        bool counted =
+            backlog_ack(&peer->backlog, ack->counter, number == SENT_BYE ? 0 : number, ack->safe, core->number);
         drop_safe(core);
-        if (number == (core->stopping ? SENT_BYE : core->number)) {
+        if (counted && number == (core->stopping ? SENT_BYE : core->number)) {
             peer->acked = true;
             peer->next_send = INSTANT_NEVER;
             backlog_watch(&peer->backlog, &core->kept, core->number, core->due, now);

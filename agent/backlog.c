@@ -43,20 +43,21 @@ void backlog_add(struct backlog *backlog, uint32_t number, bool acked)
     set_arrived(backlog, number, acked);
 }
 
-void backlog_ack(struct backlog *backlog, uint64_t counter, uint32_t number, uint32_t safe, uint32_t newest)
+bool backlog_ack(struct backlog *backlog, uint64_t counter, uint32_t number, uint32_t safe, uint32_t newest)
 {
     if (counter <= backlog->since)
-        return;
+        return false;
     /* A number whose place belongs to a newer one by now is none of those that are kept. */
     if (number != 0 && number < newest && newest - number <= AGENT_KEEP_MAX)
         set_arrived(backlog, number, true);
     if (safe == 0 || counter <= backlog->safe_counter) /* 0 only says that the oldest one is not there yet */
-        return;
+        return true;
     safe = safe > newest ? newest : safe < backlog->base ? backlog->base : safe;
     if (safe > backlog->safe)
         backlog->patience_ns = PATIENCE_MIN_NS;
     backlog->safe = safe;
     backlog->safe_counter = counter;
+    return true;
 }
 
 uint32_t backlog_oldest(const struct backlog *backlog, const struct kept *kept, uint32_t newest)

@@ -8,6 +8,7 @@
 #ifndef AGENT_BACKLOG_H
 #define AGENT_BACKLOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/kept.h"
@@ -44,8 +45,9 @@ void backlog_doubt(struct backlog *backlog, uint64_t counter);
 /* The beat `number` is replaced by the next one: was it acked? */
 void backlog_add(struct backlog *backlog, uint32_t number, bool acked);
 
-/* An ack of the transmission `counter`, which carried the beat `number` (0: not known). `newest` is the current beat. */
-void backlog_ack(struct backlog *backlog, uint64_t counter, uint32_t number, uint32_t safe, uint32_t newest);
+/* An ack of the transmission `counter`, which carried the beat `number` (0: not known). `newest` is the current beat.
+ * False if it comes from before the doubt, and tells nothing. */
+bool backlog_ack(struct backlog *backlog, uint64_t counter, uint32_t number, uint32_t safe, uint32_t newest);
 
 /* After the ack of the current beat `newest`, which was due at `due`. */
 void backlog_watch(struct backlog *backlog, const struct kept *kept, uint32_t newest, struct instant due,

@@ -27,6 +27,7 @@ struct model {
     bool stuck;              /* commits nothing any more */
     int64_t commit_ns;       /* from hearing a beat to having it on the disk */
     unsigned lose_kept;      /* so many kept beats are lost on the way to it */
+    unsigned lose_current;   /* and so many others */
     uint8_t secret;          /* changes with each process */
     uint64_t session;        /* the proven one, 0: none */
     int64_t stored[NUMBERS]; /* when the beat is on the disk; 0: never */
@@ -102,10 +103,27 @@ static uint32_t safe_of(const struct model *model, uint32_t oldest)
     return safe;
 }
 
+static bool is_lost(struct model *model, bool kept)
+{
+    unsigned *lose = kept ? &model->lose_kept : &model->lose_current;
+    bool lost = *lose > 0;
+    *lose -= lost;
+    return lost || model->away;
+}
+
+static void hear_bye(size_t index, const struct bye *bye)
+{
+    struct ack ack = {bye->session, bye->counter, 0};
+    if (is_lost(&rig.models[index], false))
+        return;
+    assert_true(agent_ack(rig.core, index, rig.now, &ack, &rig.actions));
+    act();
+}
+
 static void hear(size_t index, const struct beat *beat)
 {
     struct model *model = &rig.models[index];
-    if (model->away || (beat->flags && model->lose_kept > 0 && model->lose_kept--))
+    if (is_lost(model, beat->flags))
         return;
     uint8_t value[ECHO_LEN];
     memset(value, model->secret, sizeof value);
@@ -166,7 +184,9 @@ static void act(void)
     struct agent_message *messages = malloc((count + 1) * sizeof *messages);
     memcpy(messages, rig.actions.messages, count * sizeof *messages);
     for (size_t i = 0; i < count; i++)
-        if (!messages[i].is_bye)
+        if (messages[i].is_bye)
+            hear_bye(messages[i].receiver, &messages[i].bye);
+        else
             sent(&messages[i]);
     free(messages);
 }
@@ -345,6 +365,23 @@ static void test_challenge(void **state)
     assert_int_equal(missing(0, 61), 0);
 }
 
+/* A kept beat is challenged, and the answer to that is lost: no further one before the current beat is acked. */
+static void test_challenge_in_between(void **state)
+{
+    (void)state;
+    begin(60 * S, 1, AGENT_KEEP_MAX, 100 * MS);
+    run_until(30 * S);
+    rig.models[0].away = true;
+    run_until(290 * S);
+    rig.models[0].away = false;
+    clear_trace();
+    run_until(300500 * MS);
+    restart(0);
+    rig.models[0].lose_current = 3;
+    run_until(310 * S);
+    expect("300000.6 300000.6 300000.k2 301000.k3 301000.6 301500.6 302000.6 302500.6 302500.k3 303500.k4 304500.k5");
+}
+
 /* Acked, but not stored: tried again, and less and less often while nothing becomes safe. */
 static void test_not_stored(void **state)
 {
@@ -367,6 +404,23 @@ static void test_not_stored(void **state)
     assert_int_equal(missing(0, 2), 0);
     for (uint32_t n = 226; n <= 541; n++)
         assert_true(rig.models[0].stored[n] > 0);
+}
+
+/* Once it stores again, the next trouble is noticed as soon as the first one. */
+static void test_stored_again(void **state)
+{
+    (void)state;
+    begin(10 * S, 1, AGENT_KEEP_MAX, 100 * MS);
+    run_until(15 * S);
+    rig.models[0].stuck = true;
+    run_until(1000 * S);
+    rig.models[0].stuck = false;
+    run_until(3005 * S);
+    assert_int_equal(missing(0, 301), 0);
+    rig.models[0].stuck = true;
+    clear_trace();
+    run_until(3021 * S);
+    expect("3010000.302 3020000.303 3020000.k302");
 }
 
 /* A receiver that takes 20 s for each commit gets nothing twice as soon as that is known. */
@@ -454,11 +508,12 @@ static void test_sleep(void **state)
 static void test_no_kept_beat_after_the_bye(void **state)
 {
     (void)state;
-    begin(60 * S, 1, AGENT_KEEP_MAX, 100 * MS);
+    begin(60 * S, 2, AGENT_KEEP_MAX, 100 * MS);
     run_until(30 * S);
     rig.models[0].away = true;
     run_until(290 * S);
     rig.models[0].away = false;
+    rig.models[1].away = true; /* so that it is not over with the ack of the first one */
     run_until(301500 * MS);
     assert_int_equal(rig.models[0].kept_sent, 2);
     agent_stop(rig.core, rig.now, BYE_STOPPING, &rig.actions);
@@ -540,6 +595,23 @@ static void test_lower_safe(void **state)
     ack_by_hand(0, 4000000000u);
     run_until(720 * S);
     assert_int_equal(rig.models[0].oldest_kept, 13);
+    run_until(780 * S);
+    assert_int_equal(rig.models[0].oldest_kept, 13);
+}
+
+/* What the process before said counts no more. */
+static void test_ack_from_before_the_challenge(void **state)
+{
+    (void)state;
+    begin(60 * S, 2, AGENT_KEEP_MAX, 100 * MS);
+    rig.models[0].away = rig.models[1].away = true;
+    run_until(580 * S);
+    struct challenge challenge = {rig.models[0].sent_session, rig.models[0].sent_counter, {9}};
+    assert_true(agent_challenge(rig.core, 0, rig.now, &challenge, &rig.actions));
+    act();
+    ack_by_hand(1, 8);
+    run_until(600 * S);
+    assert_int_equal(rig.models[0].oldest_kept, 1);
 }
 
 /* --- Reload ------------------------------------------------------------------------------------------------------- */
@@ -637,7 +709,9 @@ int main(void)
         TEST(unacked),
         TEST(one_lost),
         TEST(challenge),
+        TEST(challenge_in_between),
         TEST(not_stored),
+        TEST(stored_again),
         TEST(slow_disk),
         TEST(kept_beat_is_lost),
         TEST(long_round),
@@ -647,6 +721,7 @@ int main(void)
         TEST(each_gets_what_it_lacks),
         TEST(restored_database),
         TEST(lower_safe),
+        TEST(ack_from_before_the_challenge),
         TEST(removed_receiver),
         TEST(new_receiver),
         TEST(new_interval),
