@@ -3,12 +3,17 @@
  *
  * Everything that can differ between receivers is in `struct peer`; the beat itself is one for all. What was heard
  * from a receiver is judged once a beat, when the next one is due: that is what "at most one new session an interval"
- * means here. */
+ * means here. The current beat comes first: a kept one is sent to a receiver that has acked the current one. */
 #include "agent/agent.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/backlog.h"
+#include "agent/kept.h"
+#include "agent/retry.h"
 
 /* How many of the latest transmissions are remembered. An answer to an older one still shows that somebody listens,
  * but no longer which beat arrived; at R/2 this is half a minute and more. */
@@ -18,12 +23,6 @@
 /* Two receivers that take turns behind one address would challenge each other's values for ever. */
 #define CHALLENGES_ANSWERED_MAX 8
 
-/* Half a minute of trying often is enough: with an interval of an hour, T/8 would be a thousand datagrams a beat. */
-#define BURST_MAX_NS (30 * NS_PER_S)
-
-#define RETRY_MIN_NS (200 * NS_PER_MS)
-#define RETRY_MAX_NS NS_PER_S
-
 /* What there is between this agent and one receiver. */
 struct peer {
     uint64_t session;
@@ -32,7 +31,7 @@ struct peer {
     uint32_t sent[SENT_MAX]; /* [counter % SENT_MAX]: which beat that transmission carried */
 
     bool beat_sent;               /* the current beat went out at least once: there is something to judge */
-    bool acked;                   /* the current beat, or the bye, has arrived */
+    bool acked;                   /* the current beat, or the bye, has arrived, and no challenge came after that */
     bool burst;                   /* the beat before got no ack: the current one is sent more often */
     bool ack_heard;               /* since the current beat was due: any ack ... */
     bool challenge_heard;         /* ... any challenge */
@@ -40,17 +39,18 @@ struct peer {
     bool echo_answered;           /* the current beat already went out in answer to `echo` */
     uint32_t silent_beats;
     struct instant next_send; /* when the current beat or bye is sent again */
+    struct backlog backlog;   /* goes on over sessions */
 };
 
 struct agent_core {
     struct agent_options options;
-    int64_t retry_ns; /* R */
     struct instant next_due;
     bool started;
     bool sampling; /* a sample of the beat due at `sampling_due` was asked for */
     struct instant sampling_due;
 
-    struct beat beat; /* the current one; session, counter, age and echo differ for each receiver */
+    uint32_t number; /* of the current beat; 0 before the first */
+    struct agent_sample sample;
     struct instant due;
 
     bool stopping;
@@ -59,43 +59,50 @@ struct agent_core {
 
     size_t peer_count;
     struct peer peers[AGENT_RECEIVER_MAX];
-};
 
-static int64_t clamp_ns(int64_t value, int64_t least, int64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
+    struct kept kept; /* the last member: most of it is never touched */
+};
 
 static uint32_t age_ms(struct instant now, struct instant since)
 {
     int64_t ms = instant_since(now, since) / NS_PER_MS;
-    return (uint32_t)clamp_ns(ms, 0, UINT32_MAX);
+    return ms < 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
 static void start_session(struct agent_core *core, struct peer *peer)
 {
-    *peer = (struct peer){.silent_beats = peer->silent_beats, .next_send = INSTANT_NEVER};
+    backlog_doubt(&peer->backlog, 0);
+    *peer = (struct peer){.silent_beats = peer->silent_beats, .next_send = INSTANT_NEVER, .backlog = peer->backlog};
     core->options.random(core->options.random_context, &peer->session, sizeof peer->session);
+}
+
+/* A receiver that is owed all beats from now on. */
+static void add_peer(struct agent_core *core, struct peer *peer)
+{
+    *peer = (struct peer){0};
+    backlog_init(&peer->backlog, core->number);
+    start_session(core, peer);
 }
 
 static void set_interval(struct agent_core *core, int64_t interval_ns)
 {
     assert(interval_ns >= AGENT_INTERVAL_MIN_NS && interval_ns <= AGENT_INTERVAL_MAX_NS);
     core->options.interval_ns = interval_ns;
-    core->retry_ns = clamp_ns(interval_ns / 60, RETRY_MIN_NS, RETRY_MAX_NS);
 }
 
 struct agent_core *agent_create(const struct agent_options *options)
 {
     assert(options->receiver_count > 0 && options->receiver_count <= AGENT_RECEIVER_MAX);
-    struct agent_core *core = calloc(1, sizeof *core);
+    struct agent_core *core = malloc(sizeof *core);
     if (!core)
         return NULL;
+    memset(core, 0, offsetof(struct agent_core, kept));
+    kept_init(&core->kept, options->keep);
     core->options = *options;
     set_interval(core, options->interval_ns);
     core->peer_count = options->receiver_count;
     for (size_t i = 0; i < core->peer_count; i++)
-        start_session(core, &core->peers[i]);
+        add_peer(core, &core->peers[i]);
     return core;
 }
 
@@ -104,62 +111,106 @@ void agent_destroy(struct agent_core *core)
     free(core);
 }
 
-/* When the beat is sent again after its age was `age_ns`: the smallest time of the schedule that is larger, as an age;
- * INT64_MAX if there is none. Computed from the age alone, so that a late wake-up skips what it missed. */
-static int64_t next_retry_age(const struct agent_core *core, bool burst, int64_t age_ns)
-{
-    int64_t interval = core->options.interval_ns;
-    int64_t retry = core->retry_ns;
-    int64_t next = INT64_MAX;
-    for (int64_t factor = 31; factor >= 1; factor /= 2) /* 31, 15, 7, 3, 1 */
-        if (factor * retry > age_ns && factor * retry <= interval * 55 / 100)
-            next = factor * retry;
-    if (burst) {
-        int64_t in_burst = (age_ns / (retry / 2) + 1) * (retry / 2);
-        if (in_burst <= interval / 8 && in_burst <= BURST_MAX_NS && in_burst < next)
-            next = in_burst;
-    }
-    return next;
-}
-
 static void plan_retry(const struct agent_core *core, struct peer *peer, struct instant now)
 {
     if (core->stopping) {
-        struct instant next = instant_add(now, core->retry_ns);
+        struct instant next = instant_add(now, retry_unit_ns(core->options.interval_ns));
         bool in_time = instant_since(next, core->stop) < AGENT_BYE_LIMIT_NS;
         peer->next_send = in_time ? next : INSTANT_NEVER;
         return;
     }
-    int64_t age = next_retry_age(core, peer->burst, instant_since(now, core->due));
+    int64_t age = retry_next_age_ns(core->options.interval_ns, peer->burst, instant_since(now, core->due));
     peer->next_send = age == INT64_MAX ? INSTANT_NEVER : instant_add(core->due, age);
 }
 
-/* One transmission: the current beat, or the bye once we are stopping. */
-static void send_to(struct agent_core *core, size_t receiver, struct instant now, struct agent_actions *out)
+/* The next transmission to a receiver: the beat with that number, or SENT_BYE. */
+static struct agent_message *begin_message(struct agent_core *core, size_t receiver, uint32_t number,
+                                           struct agent_actions *out)
 {
     struct peer *peer = &core->peers[receiver];
     assert(out->message_count < AGENT_RECEIVER_MAX);
     struct agent_message *message = &out->messages[out->message_count++];
     peer->counter++;
-    peer->sent[peer->counter % SENT_MAX] = core->stopping ? SENT_BYE : core->beat.number;
+    peer->sent[peer->counter % SENT_MAX] = number;
     message->receiver = receiver;
-    message->is_bye = core->stopping;
+    message->is_bye = number == SENT_BYE;
+    return message;
+}
+
+static void fill_bye(const struct agent_core *core, const struct peer *peer, struct instant now, struct bye *bye)
+{
+    *bye = (struct bye){.session = peer->session,
+                        .counter = peer->counter,
+                        .age_ms = age_ms(now, core->stop),
+                        .agent_start = core->options.agent_start,
+                        .reason = (uint8_t)core->reason};
+    memcpy(bye->echo, peer->echo, ECHO_LEN);
+}
+
+static void fill_beat(const struct agent_core *core, const struct peer *peer, uint32_t number,
+                      const struct agent_sample *sample, struct beat *beat)
+{
+    *beat = (struct beat){.session = peer->session,
+                          .counter = peer->counter,
+                          .number = number,
+                          .interval_ms = (uint32_t)(core->options.interval_ns / NS_PER_MS),
+                          .uptime_ms = sample->uptime_ms,
+                          .run_ms = sample->run_ms,
+                          .agent_start = core->options.agent_start,
+                          .previous_end = (uint8_t)core->options.previous_end,
+                          .oldest_kept = backlog_oldest(&peer->backlog, &core->kept, core->number)};
+    memcpy(beat->boot_id, core->options.boot_id, BOOT_ID_LEN);
+    memcpy(beat->echo, peer->echo, ECHO_LEN);
+    memcpy(beat->metrics, sample->metrics, sizeof beat->metrics);
+}
+
+/* The current beat, or the bye once we are stopping. */
+static void send_to(struct agent_core *core, size_t receiver, struct instant now, struct agent_actions *out)
+{
+    struct peer *peer = &core->peers[receiver];
+    struct agent_message *message = begin_message(core, receiver, core->stopping ? SENT_BYE : core->number, out);
     if (core->stopping) {
-        message->bye = (struct bye){.session = peer->session,
-                                    .counter = peer->counter,
-                                    .age_ms = age_ms(now, core->stop),
-                                    .agent_start = core->options.agent_start,
-                                    .reason = (uint8_t)core->reason};
-        memcpy(message->bye.echo, peer->echo, ECHO_LEN);
+        fill_bye(core, peer, now, &message->bye);
     } else {
         peer->beat_sent = true;
-        message->beat = core->beat;
-        message->beat.session = peer->session;
-        message->beat.counter = peer->counter;
+        fill_beat(core, peer, core->number, &core->sample, &message->beat);
         message->beat.age_ms = age_ms(now, core->due);
-        memcpy(message->beat.echo, peer->echo, ECHO_LEN);
     }
     plan_retry(core, peer, now);
+}
+
+/* The kept beat that this receiver is to get next, and when; 0: none. The current one and the bye come first. */
+static uint32_t kept_for(const struct agent_core *core, const struct peer *peer, struct instant now, struct instant *at)
+{
+    *at = INSTANT_NEVER;
+    return core->stopping || !peer->acked ? 0 : backlog_next(&peer->backlog, &core->kept, now, at);
+}
+
+/* Sends a kept beat if it is time for one. Its age counts the time that the machine slept, as its uptime does. */
+static void send_kept(struct agent_core *core, size_t receiver, struct instant now, struct agent_actions *out)
+{
+    struct peer *peer = &core->peers[receiver];
+    struct instant at;
+    uint32_t number = kept_for(core, peer, now, &at);
+    if (instant_before(now, at))
+        return;
+    const struct agent_sample *sample = &kept_get(&core->kept, number)->sample;
+    struct beat *beat = &begin_message(core, receiver, number, out)->beat;
+    fill_beat(core, peer, number, sample, beat);
+    int64_t before_ms = (int64_t)(core->sample.uptime_ms - sample->uptime_ms);
+    beat->age_ms = age_ms(now, instant_add(core->due, -before_ms * NS_PER_MS));
+    beat->flags = BEAT_FLAG_KEPT;
+    backlog_sent(&peer->backlog, number, now, core->options.interval_ns);
+}
+
+/* A beat that every receiver has on its disk is kept no longer. */
+static void drop_safe(struct agent_core *core)
+{
+    uint32_t safe = UINT32_MAX;
+    for (size_t i = 0; i < core->peer_count; i++)
+        if (core->peers[i].backlog.safe < safe)
+            safe = core->peers[i].backlog.safe;
+    kept_drop(&core->kept, safe);
 }
 
 /* Fills in what every list of actions tells: when to come back, and whether all is done. */
@@ -168,8 +219,11 @@ static void finish(struct agent_core *core, struct instant now, struct agent_act
     bool all_acked = true;
     struct instant wake = core->stopping ? instant_add(core->stop, AGENT_BYE_LIMIT_NS) : core->next_due;
     for (size_t i = 0; i < core->peer_count; i++) {
-        wake = instant_earlier(wake, core->peers[i].next_send);
-        all_acked = all_acked && core->peers[i].acked;
+        const struct peer *peer = &core->peers[i];
+        struct instant kept_at;
+        (void)kept_for(core, peer, now, &kept_at);
+        wake = instant_earlier(wake, instant_earlier(peer->next_send, kept_at));
+        all_acked = all_acked && peer->acked;
     }
     out->wake = wake;
     if (core->stopping)
@@ -207,9 +261,12 @@ void agent_wake(struct agent_core *core, struct instant now, struct agent_action
     if (!core->stopping)
         ask_for_sample(core, now, out);
     /* A beat that is about to be replaced is not sent again. */
-    for (size_t i = 0; i < core->peer_count && !out->sample; i++)
+    for (size_t i = 0; i < core->peer_count && !out->sample; i++) {
         if (!instant_before(now, core->peers[i].next_send))
             send_to(core, i, now, out);
+        else
+            send_kept(core, i, now, out);
+    }
     finish(core, now, out);
 }
 
@@ -241,23 +298,19 @@ void agent_sampled(struct agent_core *core, struct instant now, const struct age
     }
     for (size_t i = 0; i < core->peer_count; i++) {
         struct peer *peer = &core->peers[i];
+        backlog_add(&peer->backlog, core->number, peer->acked);
         judge_peer(core, peer);
         peer->beat_sent = peer->acked = peer->ack_heard = peer->challenge_heard = peer->echo_answered = false;
         peer->challenges_answered = 0;
     }
+    if (core->number > 0)
+        kept_add(&core->kept, core->number, &core->sample);
+    drop_safe(core);
     core->sampling = false;
     core->due = core->sampling_due;
     core->next_due = instant_add(core->due, core->options.interval_ns);
-    struct beat *beat = &core->beat;
-    beat->number++;
-    beat->interval_ms = (uint32_t)(core->options.interval_ns / NS_PER_MS);
-    memcpy(beat->boot_id, core->options.boot_id, BOOT_ID_LEN);
-    beat->uptime_ms = sample->uptime_ms;
-    beat->run_ms = sample->run_ms;
-    beat->agent_start = core->options.agent_start;
-    beat->previous_end = (uint8_t)core->options.previous_end;
-    beat->oldest_kept = beat->number; /* nothing older is kept yet */
-    memcpy(beat->metrics, sample->metrics, sizeof beat->metrics);
+    core->number++;
+    core->sample = *sample;
     for (size_t i = 0; i < core->peer_count; i++)
         send_to(core, i, now, out);
     finish(core, now, out);
@@ -285,10 +338,16 @@ bool agent_ack(struct agent_core *core, size_t receiver, struct instant now, con
     if (counts) {
         peer->ack_heard = true;
         peer->silent_beats = 0;
-        if (beat_of_counter(peer, ack->counter) == (core->stopping ? SENT_BYE : core->beat.number)) {
+        uint32_t number = beat_of_counter(peer, ack->counter);
+        bool counted =
+            backlog_ack(&peer->backlog, ack->counter, number == SENT_BYE ? 0 : number, ack->safe, core->number);
+        drop_safe(core);
+        if (counted && number == (core->stopping ? SENT_BYE : core->number)) {
             peer->acked = true;
             peer->next_send = INSTANT_NEVER;
+            backlog_watch(&peer->backlog, &core->kept, core->number, core->due, now);
         }
+        send_kept(core, receiver, now, out);
     }
     finish(core, now, out);
     return counts;
@@ -307,6 +366,8 @@ bool agent_challenge(struct agent_core *core, size_t receiver, struct instant no
         bool same = memcmp(peer->echo, challenge->value, ECHO_LEN) == 0;
         if (!(same && peer->echo_answered) && peer->challenges_answered < CHALLENGES_ANSWERED_MAX) {
             memcpy(peer->echo, challenge->value, ECHO_LEN);
+            backlog_doubt(&peer->backlog, peer->counter);
+            peer->acked = false;
             peer->echo_answered = true;
             peer->challenges_answered++;
             send_to(core, receiver, now, out);
@@ -365,15 +426,19 @@ void agent_set_receivers(struct agent_core *core, struct instant now, const int 
     memcpy(old, core->peers, sizeof old);
     core->peer_count = count;
     for (size_t i = 0; i < count; i++) {
-        core->peers[i] = (struct peer){0};
-        if (previous[i] < 0) {
-            start_session(core, &core->peers[i]);
-        } else {
-            assert((size_t)previous[i] < old_count);
+        assert(previous[i] < 0 || (size_t)previous[i] < old_count);
+        if (previous[i] < 0)
+            add_peer(core, &core->peers[i]);
+        else
             core->peers[i] = old[previous[i]];
-        }
     }
+    drop_safe(core);
     finish(core, now, out);
+}
+
+void agent_set_keep(struct agent_core *core, uint32_t keep)
+{
+    kept_set_limit(&core->kept, keep);
 }
 
 uint32_t agent_silent_beats(const struct agent_core *core, size_t receiver)

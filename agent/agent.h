@@ -7,7 +7,10 @@
  *
  * The owner calls agent_wake at `wake` of the latest actions or later, takes a sample when told to and hands it over
  * at once with agent_sampled, and carries out each list of messages before the next call. Not being able to send is no
- * event: it looks like any lost datagram. */
+ * event: it looks like any lost datagram.
+ *
+ * A beat that some receiver may not have on its disk is kept in memory, and sent again when that receiver answers
+ * (kept.h, backlog.h). */
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 
@@ -21,6 +24,7 @@
 #define AGENT_RECEIVER_MAX 16
 #define AGENT_INTERVAL_MIN_NS (250 * NS_PER_MS)
 #define AGENT_INTERVAL_MAX_NS (4500 * NS_PER_S)
+#define AGENT_KEEP_MAX 256                /* receivers remember which of the latest 512 they have */
 #define AGENT_BYE_LIMIT_NS (2 * NS_PER_S) /* how long a bye is repeated */
 
 struct agent_core;
@@ -28,6 +32,7 @@ struct agent_core;
 struct agent_options {
     int64_t interval_ns;   /* AGENT_INTERVAL_MIN_NS to AGENT_INTERVAL_MAX_NS */
     size_t receiver_count; /* 1 to AGENT_RECEIVER_MAX */
+    uint32_t keep;         /* how many beats are kept until they are safe, 0 to AGENT_KEEP_MAX */
     uint8_t boot_id[BOOT_ID_LEN];
     uint64_t agent_start; /* random, new for each run */
     enum previous_end previous_end;
@@ -90,6 +95,9 @@ void agent_set_interval(struct agent_core *core, struct instant now, int64_t int
  * next beat). No old one may be named twice. */
 void agent_set_receivers(struct agent_core *core, struct instant now, const int *previous, size_t count,
                          struct agent_actions *out);
+
+/* Keeps at most so many beats from now on. */
+void agent_set_keep(struct agent_core *core, uint32_t keep);
 
 /* How many beats in a row ended without an answer of any kind from this receiver. */
 uint32_t agent_silent_beats(const struct agent_core *core, size_t receiver);

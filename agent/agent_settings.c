@@ -5,6 +5,7 @@
  * the whole file is checked behind it and told without a line. */
 #include "agent/agent_settings.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,19 @@ static int check_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *r
     if (duration_parse(&ns, value) || ns < AGENT_INTERVAL_MIN_NS || ns > AGENT_INTERVAL_MAX_NS)
         return settings_fail(cfg, "interval \"%s\" is not between \"250ms\" and \"75m\"", value);
     *(const char **)result = value;
+    return 0;
+}
+
+/* Called with each number when it is parsed: libconfuse's cfg_callback_t of integers. */
+static int check_keep(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    (void)opt;
+    char *end;
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    if (errno != 0 || end == value || *end != '\0' || number < 0 || number > AGENT_KEEP_MAX)
+        return settings_fail(cfg, "keep = %s is not between 0 and %d", value, AGENT_KEEP_MAX);
+    *(long *)result = number;
     return 0;
 }
 
@@ -98,6 +112,7 @@ static int take(struct agent_settings *out, cfg_t *cfg, const char *name, struct
 {
     if (take_receivers(out, cfg, name, error))
         return -1;
+    out->keep = (uint32_t)cfg_getint(cfg, "keep");
     (void)duration_parse(&out->interval_ns, cfg_getstr(cfg, "interval"));
     out->key_file = strdup(cfg_getstr(cfg, "key_file"));
     out->state_dir = strdup(cfg_getstr(cfg, "state_dir"));
@@ -115,6 +130,7 @@ static int load(struct agent_settings *out, const char *path, const char *text, 
         CFG_STR_CB("key_file", "/etc/twobeat/host.key", CFGF_NONE, check_not_empty),
         CFG_STR_CB("interval", "60s", CFGF_NONE, check_interval),
         CFG_STR_CB("state_dir", "/var/lib/twobeat-agent", CFGF_NONE, check_not_empty),
+        CFG_INT_CB("keep", AGENT_KEEP_MAX, CFGF_NONE, check_keep),
         CFG_INT("redundancy", 0, CFGF_NONE),
         CFG_STR_LIST_CB("ignore_filesystems", NULL, CFGF_NONE, check_not_empty),
         CFG_STR_LIST_CB("interfaces", NULL, CFGF_NONE, check_not_empty),

@@ -5,6 +5,7 @@
  *     key_file = "/etc/twobeat/host.key"
  *     interval = "60s"                  250ms to 75m
  *     state_dir = "/var/lib/twobeat-agent"
+ *     keep = 256                        heartbeats kept for receivers that are away; 0: none
  *     redundancy = 0                    how many receivers are spoken to; 0: all
  *     ignore_filesystems = {"/mnt"}     mount points left out of the fullness figures, as shell patterns
  *     interfaces = {"eth0"}             counted as traffic; none named: all physical ones
@@ -38,6 +39,7 @@ struct agent_settings {
     struct receiver_address receivers[AGENT_RECEIVER_MAX];
     char *key_file;
     int64_t interval_ns;
+    uint32_t keep;
     char *state_dir;
     struct string_list ignore_filesystems;
     struct string_list interfaces;

@@ -234,6 +234,7 @@ static int apply_settings(struct daemon *daemon, struct agent_settings *settings
         return error_set(error, "not enough memory to take the settings over");
     if (!sampler_change(daemon->sampler, &settings->ignore_filesystems, &settings->interfaces))
         log_line(LOG_LEVEL_WARNING, "not enough memory to leave out other file systems");
+    agent_set_keep(daemon->core, settings->keep);
     agent_set_receivers(daemon->core, now, previous, settings->receiver_count, &daemon->actions);
     agent_set_interval(daemon->core, now, settings->interval_ns, &daemon->actions);
     act(daemon, now);
@@ -289,6 +290,7 @@ static int create_core(struct daemon *daemon, struct error *error)
 {
     struct agent_options options = {.interval_ns = daemon->settings.interval_ns,
                                     .receiver_count = daemon->settings.receiver_count,
+                                    .keep = daemon->settings.keep,
                                     .previous_end = run_state_load(daemon->settings.state_dir),
                                     .random = fill_random};
     if (!sampler_boot_id(options.boot_id))

@@ -19,7 +19,7 @@ DATA_FOLDERS = ("tests/fuzz/corpus", "tests/vectors")
 
 BANNED_CALL = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|atoi|system|gets|strtok)\s*\(")
 IMPURE_FILES = {"common/key_file.c", "common/settings.c", "common/log.c", "common/privileges.c", "common/sd_notify.c"}
-PURE = re.compile(r"common/[^/]+|receiver/(judge|report)/.+|agent/(agent|sample_[^/]+)\.[ch]|"
+PURE = re.compile(r"common/[^/]+|receiver/(judge|report)/.+|agent/(agent|backlog|kept|retry|sample_[^/]+)\.[ch]|"
                   r"receiver/record/(averages|timeline)\.[ch]")
 IMPURE_INCLUDE = re.compile(r'\s*#\s*include\s*[<"](uv|rrd|sqlite3)\.h[>"]')
 IMPURE_SYMBOL = re.compile(r"(uv_|rrd_|sqlite3_).*|time|clock_gettime|gettimeofday|socket|open(64)?|__open(64)?_2|openat(64)?|"

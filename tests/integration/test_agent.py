@@ -91,7 +91,8 @@ class Listener:
 
 
 def ack_all(heard):
-    return Ack(heard.session, heard.counter, 0)
+    """As a receiver that has stored everything so far: nothing is sent to it again later."""
+    return Ack(heard.session, heard.counter, 0 if heard.is_bye else heard.number)
 
 
 def ack_beats(heard):

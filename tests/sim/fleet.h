@@ -26,7 +26,7 @@ struct fleet_plan {
     uint64_t seed;
     int64_t length_ns;
     struct sim_link link;
-    bool resend;             /* agents send again as kept beats what was not acked */
+    bool keepless;           /* agents keep no beats */
     bool conservative;       /* outage_edges */
     int64_t host_ns;         /* of each host: crashes, shutdowns, stopped and killed agents, suspends */
     int64_t cut_ns;          /* of each host: it is cut off the network */

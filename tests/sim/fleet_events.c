@@ -396,7 +396,7 @@ struct sim *fleet_simulate(const struct fleet_plan *plan, struct fleet_rrd *rrd)
                                   .to_agent = plan->link,
                                   .conservative = plan->conservative,
                                   .checkpoints = 0.001,
-                                  .resend = plan->resend,
+                                  .keepless = plan->keepless,
                                   .keep = true};
     struct run run = {.plan = plan, .sim = sim_create(&options)};
     struct sim *sim = run.sim;

@@ -13,8 +13,7 @@
 #include "agent/agent.h"
 
 #define SHUTDOWN_NS (3 * NS_PER_S) /* from the end of the agent until the power is off */
-#define COUNTER_STEP 8  /* with options.resend: between two counters of the core there is room for kept beats */
-#define TEXT_KEPT 16384 /* of the trace of a long run, for the case of a failure */
+#define TEXT_KEPT 16384            /* of the trace of a long run, for the case of a failure */
 
 void *sim_grow(void *array, size_t *capacity, size_t count, size_t size)
 {
@@ -137,55 +136,17 @@ static void end_agent(struct sim *sim, struct sim_host *host)
     happened(sim, host, SIM_AGENT_OFF);
 }
 
-/* Says that the last beats could still be sent: then an ack tells how many of them are safe. */
-static void claim_kept(struct agent_message *message)
+/* When the beat in a message was due: the current one, or one that was kept. */
+static int64_t due_of(const struct sim *sim, const struct sim_host *host, const struct agent_message *message)
 {
-    if (!message->is_bye)
-        message->beat.oldest_kept = message->beat.number > SIM_KEPT ? message->beat.number - SIM_KEPT : 1;
-}
-
-static void send(struct sim *sim, size_t index, struct agent_message *message)
-{
-    struct sim_host *host = &sim->hosts[index];
-    int64_t due = host->beat_due;
-    claim_kept(message);
     if (message->is_bye)
-        due = sim->now - (int64_t)message->bye.age_ms * NS_PER_MS;
-    if (sim->options.resend) {
-        uint64_t *counter = message->is_bye ? &message->bye.counter : &message->beat.counter;
-        *counter *= COUNTER_STEP;
-        host->kept.counter = *counter;
-    }
-    if (sim->options.resend && !message->is_bye) {
-        host->kept.beats[message->beat.number % SIM_KEPT] = message->beat;
-        host->kept.due[message->beat.number % SIM_KEPT] = due;
-    }
-    sim_network_send(sim, index, message, due);
-}
-
-/* An ack shows that somebody listens again: what was sent in vain before the current beat is sent again, flagged. */
-static void send_kept(struct sim *sim, size_t index)
-{
-    struct sim_host *host = &sim->hosts[index];
-    uint32_t current = 0;
-    for (size_t i = 0; i < SIM_KEPT; i++)
-        if (host->kept.beats[i].number > current)
-            current = host->kept.beats[i].number;
-    const struct beat *latest = &host->kept.beats[current % SIM_KEPT];
-    for (uint32_t i = 1; i < SIM_KEPT && i < current; i++) {
-        uint32_t number = current - i;
-        struct agent_message message = {.beat = host->kept.beats[number % SIM_KEPT]};
-        if (number <= host->kept.acked || message.beat.number != number)
-            break;
-        message.beat.session = latest->session;
-        memcpy(message.beat.echo, latest->echo, sizeof message.beat.echo);
-        message.beat.counter = host->kept.counter + i; /* before the next one of the core */
-        message.beat.flags |= BEAT_FLAG_KEPT;
-        int64_t due = host->kept.due[number % SIM_KEPT];
-        message.beat.age_ms = (uint32_t)((sim->now - due) / NS_PER_MS);
-        sim_network_send(sim, index, &message, due);
-    }
-    host->kept.acked = current;
+        return sim->now - (int64_t)message->bye.age_ms * NS_PER_MS;
+    if (!(message->beat.flags & BEAT_FLAG_KEPT))
+        return host->beat_due;
+    for (size_t i = host->made_count; i > 0 && host->made[i - 1].agent_start == host->agent_start; i--)
+        if (host->made[i - 1].number == message->beat.number)
+            return host->made[i - 1].due;
+    return sim->now - (int64_t)message->beat.age_ms * NS_PER_MS;
 }
 
 static void measure(struct sim *sim, struct sim_host *host)
@@ -199,6 +160,11 @@ static void measure(struct sim *sim, struct sim_host *host)
     sample.metrics[METRIC_UPTIME] = (double)sample.uptime_ms / 1000;
     host->beat_due = due;
     agent_sampled(host->agent, run_clock(sim, host), &sample, actions);
+    if (!sim->options.keep || actions->message_count == 0)
+        return;
+    uint32_t number = actions->messages[0].beat.number;
+    host->made = sim_grow(host->made, &host->made_capacity, host->made_count, sizeof *host->made);
+    host->made[host->made_count++] = (struct sim_made){due, host->agent_start, number};
 }
 
 /* Carries out what an agent decided. */
@@ -215,10 +181,13 @@ static void act(struct sim *sim, size_t index, bool answers)
         host->wake = sim->now + 1;
     for (size_t i = 0; i < actions->message_count; i++) {
         struct agent_message *message = &actions->messages[i];
-        if (sim->options.plain && !message->is_bye && !answers && message->beat.number == host->plain_number)
+        bool is_kept = !message->is_bye && message->beat.flags & BEAT_FLAG_KEPT;
+        if (sim->options.plain && !message->is_bye && !answers &&
+            (message->beat.number == host->plain_number || is_kept))
             continue;
         host->plain_number = message->beat.number;
-        send(sim, index, message);
+        sim->kept_datagrams += is_kept;
+        sim_network_send(sim, index, message, due_of(sim, host, message));
     }
     if (actions->done) {
         end_agent(sim, host);
@@ -241,18 +210,10 @@ static void agent_hears(struct sim *sim, const struct sim_datagram *datagram)
     bool is_ack = answer.type == ANSWER_ACK;
     if (!host->agent || host->asleep || host->agent_start != datagram->agent_start)
         return;
-    if (sim->options.resend) {
-        uint64_t *counter = is_ack ? &answer.ack.counter : &answer.challenge.counter;
-        if (*counter % COUNTER_STEP != 0)
-            return; /* to a kept beat, of which the core knows nothing */
-        *counter /= COUNTER_STEP;
-    }
     if (is_ack)
         (void)agent_ack(host->agent, 0, run_clock(sim, host), &answer.ack, &sim->actions);
     else
         (void)agent_challenge(host->agent, 0, run_clock(sim, host), &answer.challenge, &sim->actions);
-    if (is_ack && sim->options.resend)
-        send_kept(sim, datagram->host);
     act(sim, datagram->host, !is_ack);
 }
 
@@ -281,6 +242,7 @@ void sim_destroy(struct sim *sim)
         agent_destroy(sim->hosts[i].agent);
         free(sim->hosts[i].snapshot.agent);
         free(sim->hosts[i].truth);
+        free(sim->hosts[i].made);
     }
     receiver_destroy(sim->receiver);
     sim_store_free(sim);
@@ -375,13 +337,13 @@ void sim_start_agent(struct sim *sim, size_t index)
     struct sim_host *host = &sim->hosts[index];
     struct agent_options options = {.interval_ns = host->interval_ns,
                                     .receiver_count = 1,
+                                    .keep = sim->options.keepless ? 0 : AGENT_KEEP_MAX,
                                     .previous_end = host->run_state,
                                     .random = agent_random,
                                     .random_context = &host->random};
     memcpy(options.boot_id, host->boot_id, sizeof options.boot_id);
     options.agent_start = host->agent_start = sim_random_next(&host->random);
     host->agent = agent_create(&options);
-    memset(&host->kept, 0, sizeof host->kept);
     host->run_state = PREVIOUS_DIED; /* unless it says otherwise before its end */
     happened(sim, host, SIM_AGENT_ON);
     wake_agent(sim, index);

@@ -24,7 +24,6 @@
 
 #define SIM_HOSTS_MAX 32
 #define SIM_WINDOWS_MAX 512
-#define SIM_KEPT 8 /* beats that an agent claims to keep */
 /* What the receiver's wall clock says when the simulation starts: a full minute. */
 #define SIM_EPOCH_S INT64_C(1700000040)
 
@@ -53,7 +52,7 @@ struct sim_options {
     int64_t planned_limit_ns; /* 0: 30 minutes */
     bool conservative;
     double checkpoints; /* share of the hosts of which a commit takes a checkpoint; 0: 0.02 */
-    bool resend;        /* beats that were not acked are sent again as kept ones, once an ack comes in */
+    bool keepless;      /* agents keep no beats */
     bool keep;          /* store facts, lines and truth: needed to kill the receiver and to check the record */
     bool trace;         /* note every change of state and every line, for golden files */
 };
@@ -94,6 +93,13 @@ struct sim_quiet {
     int64_t from, to; /* INT64_MAX: it goes on */
 };
 
+/* A beat that an agent made. */
+struct sim_made {
+    int64_t due;
+    uint64_t agent_start;
+    uint32_t number;
+};
+
 struct sim_host {
     char name[16];
     int64_t interval_ns;
@@ -113,7 +119,9 @@ struct sim_host {
     bool going_down;
     uint32_t plain_number; /* last beat sent, see sim_options.plain */
     int64_t beat_due;      /* true time at which the current beat was due */
-    struct {               /* a copy of the machine, see sim_snapshot */
+    struct sim_made *made; /* all of them */
+    size_t made_count, made_capacity;
+    struct { /* a copy of the machine, see sim_snapshot */
         void *agent;
         size_t len;
         int64_t at, wake;
@@ -121,13 +129,6 @@ struct sim_host {
 
     bool in_burst;
     int64_t burst_changes;
-
-    struct {                         /* for options.resend */
-        struct beat beats[SIM_KEPT]; /* [number % SIM_KEPT] */
-        int64_t due[SIM_KEPT];
-        uint32_t acked; /* up to here nothing is to be sent again */
-        uint64_t counter;
-    } kept;
 
     struct sim_truth *truth;
     size_t truth_count, truth_capacity;
@@ -198,6 +199,7 @@ struct sim {
     size_t flight_count, flight_capacity;
     uint64_t sent;
     uint64_t datagrams;
+    uint64_t kept_datagrams; /* beats sent again because they were kept */
 
     struct receiver *receiver; /* NULL: not running */
     uint32_t starts;           /* of its process so far */

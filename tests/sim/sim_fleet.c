@@ -110,7 +110,7 @@ static struct fleet_plan plan_of(uint64_t seed, bool is_long)
     int64_t rare = is_long ? 3 : 1; /* short runs are crowded */
     struct fleet_plan plan = {.seed = seed,
                               .length_ns = (is_long ? DAYS_LONG : DAYS_SHORT) * DAY,
-                              .resend = seed % 3 != 0,
+                              .keepless = seed % 3 == 0,
                               .conservative = seed % 8 == 7,
                               .host_ns = 4 * rare * FLEET_HOUR,
                               .cut_ns = 8 * rare * FLEET_HOUR,

@@ -25,6 +25,7 @@ static void test_defaults(void **state)
     assert_string_equal(settings.key_file, "/etc/twobeat/host.key");
     assert_string_equal(settings.state_dir, "/var/lib/twobeat-agent");
     assert_true(settings.interval_ns == 60 * NS_PER_S);
+    assert_int_equal(settings.keep, 256);
     assert_int_equal(settings.ignore_filesystems.count, 0);
     assert_int_equal(settings.interfaces.count, 0);
     agent_settings_clear(&settings);
@@ -34,7 +35,7 @@ static void test_everything(void **state)
 {
     static const char text[] = "# a comment\n"
                                "receivers = {\"recv1:2005\", \"192.0.2.1\",\n  \"[2001:db8::1]:99\"}\n"
-                               "key_file = \"/k\"  interval = \"250ms\"\nstate_dir = \"/s\"\nredundancy = 3\n"
+                               "key_file = \"/k\"  interval = \"250ms\"\nstate_dir = \"/s\"\nredundancy = 3\nkeep = 0\n"
                                "ignore_filesystems = {\"/mnt/*\", \"/x\"}\ninterfaces = {\"tun0\"}\n";
     struct agent_settings settings;
     struct error error;
@@ -48,6 +49,7 @@ static void test_everything(void **state)
     assert_string_equal(settings.key_file, "/k");
     assert_string_equal(settings.state_dir, "/s");
     assert_true(settings.interval_ns == 250 * NS_PER_MS);
+    assert_int_equal(settings.keep, 0);
     assert_int_equal(settings.ignore_filesystems.count, 2);
     assert_string_equal(settings.ignore_filesystems.items[1], "/x");
     assert_string_equal(settings.interfaces.items[0], "tun0");
@@ -91,6 +93,11 @@ static void test_refused(void **state)
         {R "interval = \"4501s\"\n", "a.conf:2: interval \"4501s\" is not between"},
         {R "\n\ninterval = \"60\"\n", "a.conf:4: interval \"60\" is not between"},
         {R "interval = \"-1s\"\n", "a.conf:2: interval \"-1s\" is not between"},
+        {R "keep = 257\n", "a.conf:2: keep = 257 is not between 0 and 256"},
+        {R "keep = -1\n", "a.conf:2: keep = -1 is not between"},
+        {R "keep = 99999999999999999999\n", "a.conf:2: keep = 99999999999999999999 is not between"},
+        {R "keep = all\n", "a.conf:2: keep = all is not between"},
+        {R "keep = \"\"\n", "a.conf:2: keep = "},
         {R "key_file = \"\"\n", "a.conf:2: key_file is empty"},
         {R "state_dir = \"\"\n", "a.conf:2: state_dir is empty"},
         {R "interfaces = {\"\"}\n", "a.conf:2: interfaces is empty"},
