@@ -18,7 +18,9 @@ struct flusher {
     struct log_reader *reader; /* opened on the RRD thread */
     char *data;
     char *zone;
-    struct complaint trouble; /* of the loop's thread */
+    /* of the loop's thread */
+    struct complaint trouble;
+    size_t unwritten; /* hosts whose files could not be written when last tried */
 };
 
 struct flush_item {
@@ -33,7 +35,8 @@ struct flush_item {
     uint32_t row_count;
     struct journal_month *months; /* owned */
     size_t month_count;
-    bool written;
+    int64_t written_to;
+    bool rows_written, written;
 };
 
 struct flush_job {
@@ -43,6 +46,8 @@ struct flush_job {
     size_t count, capacity;
     struct error error; /* the last one */
     size_t failures;
+    struct error note; /* the last file that was begun anew */
+    size_t notes;
     struct instant now;
     flush_done *done;
     void *context;
@@ -122,6 +127,7 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
     if (what == FLUSH_ALL) {
         item.to = receiver_settled_to(receiver, host, now);
         item.changed_from = host->flushing_from = host->changed_from;
+        item.written_to = host->written_to;
         host->changed_from = INT64_MAX;
     }
     host->in_flush = true;
@@ -143,6 +149,8 @@ static int write_state(struct flusher *flusher, struct flush_item *item, struct 
     struct timeline log = {0};
     if (!flusher->reader && !(flusher->reader = log_reader_open(flusher->data, error)))
         return -1;
+    if (item->written_to > 0)
+        rrd_store_expect_state(flusher->store, item->name);
     int rc = log_reader_timeline(flusher->reader, item->host, &log, error);
     if (rc == 0)
         rc = months_compute(flusher->reader, item->host, &log, item->changed_from, item->to, flusher->zone,
@@ -163,9 +171,10 @@ static int write_item(struct flusher *flusher, struct flush_item *item, struct e
         item->moved = true;
     }
     int rc = item->what == FLUSH_ALL ? write_state(flusher, item, error) : 0;
-    if (rc == 0)
-        rc = rrd_store_write_rows(flusher->store, item->name, item->rows, item->row_count, error);
-    return rc;
+    /* Also if state.rrd could not be written: one bad file must not cost the others theirs. */
+    item->rows_written =
+        rrd_store_write_rows(flusher->store, item->name, item->rows, item->row_count, rc == 0 ? error : NULL) == 0;
+    return rc == 0 && item->rows_written ? 0 : -1;
 }
 
 static void run_job(struct worker_job *worker_job)
@@ -175,17 +184,22 @@ static void run_job(struct worker_job *worker_job)
         job->items[i].written = write_item(job->flusher, &job->items[i], &job->error) == 0;
         job->failures += !job->items[i].written;
     }
+    job->notes = rrd_store_take_notes(job->flusher->store, &job->note);
 }
 
 static void finish_job(struct worker_job *worker_job)
 {
     struct flush_job *job = (struct flush_job *)worker_job;
-    struct complaint *trouble = &job->flusher->trouble;
+    struct flusher *flusher = job->flusher;
     if (job->failures)
-        complaint_raise(trouble, LOG_LEVEL_ERROR, job->now, "%s; it will be written later (%zu of %zu hosts this turn)",
-                        job->error.text, job->failures, job->count);
-    else if (job->count)
-        complaint_clear(trouble, "RRD files can be written again; nothing was lost");
+        complaint_raise(&flusher->trouble, LOG_LEVEL_ERROR, job->now,
+                        "%s; it will be written later (%zu of %zu hosts this turn)", job->error.text, job->failures,
+                        job->count);
+    /* No complaint that goes on, but an event: it is mended. At most one line a job. */
+    if (job->notes > 1)
+        log_line(LOG_LEVEL_WARNING, "%s (and %zu other files)", job->note.text, job->notes - 1);
+    else if (job->notes == 1)
+        log_line(LOG_LEVEL_WARNING, "%s", job->note.text);
     job->done(job, job->context);
 }
 
@@ -199,9 +213,24 @@ void flush_job_submit(struct flush_job *job, struct worker *worker, struct flush
     worker_submit(worker, &job->job);
 }
 
+/* The trouble is over when the last of the hosts that it met is written in full, not when others are. */
+static void note_trouble(struct flusher *flusher, const struct flush_item *item, struct host *host)
+{
+    bool over = item->written && item->what == FLUSH_ALL;
+    if (!flusher || (host->unwritten ? !over : item->written))
+        return; /* without a flusher it was never tried */
+    host->unwritten = !host->unwritten;
+    flusher->unwritten += host->unwritten ? 1 : (size_t)-1;
+    if (flusher->unwritten == 0)
+        complaint_clear(&flusher->trouble, "RRD files can be written again; nothing was lost");
+}
+
 bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
 {
     const struct flush_item *item = &job->items[i];
+    note_trouble(job->flusher, item, host);
+    if (item->rows_written)
+        averages_drop_rows(&host->averages, item->row_count);
     host->in_flush = false;
     host->flushing_from = INT64_MAX;
     if (!item->written) {
@@ -209,7 +238,6 @@ bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
             host->changed_from = item->changed_from;
         return false;
     }
-    averages_drop_rows(&host->averages, item->row_count);
     /* A file that was made whatever it held may end earlier than it did. */
     bool made = item->changed_from == HOST_CHANGED_ALL && item->to > 0;
     if (made || item->to > host->written_to)

@@ -5,9 +5,11 @@
  * only if `known` itself is never unknown. Hence a file begins with a UTC day, the longest row there is: had it begun
  * within a row, librrd would stretch `known` over the part of the row before the beginning (measured: up to a day of
  * uptime invented in the first daily row). For the same reason rows are carried over into a new file as seconds. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "receiver/record/rrd_file.h"
 #include "receiver/record/rrd_store.h"
@@ -141,6 +143,13 @@ static void carry_older_rows(const char *path, int64_t first, struct older *olde
     }
 }
 
+void rrd_store_expect_state(struct rrd_store *store, const char *name)
+{
+    char path[RRD_STORE_PATH_MAX];
+    if (rrd_store_path(store, name, "state.rrd", path, NULL) == 0 && access(path, F_OK) != 0 && errno == ENOENT)
+        rrd_store_note(store, "%s is gone; it is made anew from the log", path);
+}
+
 /* Makes the file from the log and from what it held before the log. */
 static int build(const char *path, const struct timeline *log, int64_t to, bool keep_old, struct error *error)
 {
@@ -165,7 +174,11 @@ static int rebuild(struct rrd_store *store, const char *name, const struct timel
         return -1;
     if (log->count == 0)
         return 0;
+    int64_t last;
     if (rrd_store_make_folder(store, name, error) < 0)
+        return -1;
+    /* One that cannot be looked at now is replaced all the same: somebody asked for it. */
+    if (rrd_store_look(store, path, &state_schema, to, &last, error) == RRD_LOOK_TROUBLE && !keep_old)
         return -1;
     return build(path, log, to, keep_old, error);
 }
@@ -182,14 +195,15 @@ int rrd_store_write_state(struct rrd_store *store, const char *name, const struc
     char path[RRD_STORE_PATH_MAX];
     if (rrd_store_path(store, name, "state.rrd", path, error) < 0)
         return -1;
-    bool anew = changed_from == INT64_MIN || !rrd_file_exists(path); /* whatever the old file is like */
-    if (anew && (log->count == 0 || to <= log->spans[0].from))
-        return 0; /* nothing to tell yet */
-    int64_t last = anew ? 0 : rrd_file_last(path, error);
-    if (last < 0)
+    bool asked = changed_from == INT64_MIN; /* whatever the old file is like */
+    int64_t last = 0;
+    enum rrd_look look = asked ? RRD_LOOK_NONE : rrd_store_look(store, path, &state_schema, to, &last, error);
+    if (look == RRD_LOOK_TROUBLE)
         return -1;
-    if (anew || changed_from < last)
-        return rebuild(store, name, log, to, changed_from == INT64_MIN, error);
+    if (look == RRD_LOOK_NONE && (log->count == 0 || to <= log->spans[0].from))
+        return 0; /* nothing to tell yet */
+    if (look == RRD_LOOK_NONE || changed_from < last)
+        return rebuild(store, name, log, to, asked, error);
     struct rrd_batch batch = {0};
     (void)timeline_plan_updates(log, last, to, add_update, &batch);
     int result = rrd_file_update(path, &state_schema, &batch, error);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@
 /* Longest time for which librrd lets one update speak: the heartbeat of the data sources. */
 #define HEARTBEAT_S 7200
 #define HEARTBEAT_TEXT "7200"
+
+/* A file that was written so long after what is to be written now is another one, or its header is damaged. */
+#define FUTURE_MAX_S 86400
 
 #define METRICS_ARCHIVE_COUNT 7
 #define LINE_LEN_MAX 1024
@@ -43,6 +47,8 @@ static const struct rrd_schema net_schema = {AVERAGES_PERIOD_S, "in:out", net_de
 
 struct rrd_store {
     char *folder;
+    size_t note_count;
+    struct error note; /* the latest */
     /* The schema of metrics.rrd follows from the catalogue. */
     struct rrd_schema metrics_schema;
     char metrics_sources[METRIC_COUNT * 20];
@@ -108,6 +114,46 @@ int rrd_store_path(const struct rrd_store *store, const char *name, const char *
     if (length < 0 || length >= RRD_STORE_PATH_MAX)
         return error_set(error, "%.200s...: the path is too long", store->folder);
     return 0;
+}
+
+void rrd_store_note(struct rrd_store *store, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(store->note.text, sizeof store->note.text, format, args);
+    va_end(args);
+    store->note_count++;
+}
+
+size_t rrd_store_take_notes(struct rrd_store *store, struct error *note)
+{
+    size_t count = store->note_count;
+    if (count > 0)
+        *note = store->note;
+    store->note_count = 0;
+    return count;
+}
+
+enum rrd_look rrd_store_look(struct rrd_store *store, const char *path, const struct rrd_schema *schema, int64_t newest,
+                             int64_t *last, struct error *error)
+{
+    struct error wrong;
+    int64_t found = 0;
+    enum rrd_look look = rrd_look(path, schema, &found, &wrong);
+    if (look == RRD_LOOK_FINE && found > newest && found - newest > FUTURE_MAX_S) {
+        (void)error_set(&wrong, "%s is of the future", path);
+        look = RRD_LOOK_BAD;
+    }
+    if (look == RRD_LOOK_FINE)
+        *last = found;
+    if (look == RRD_LOOK_TROUBLE)
+        (void)error_set(error, "%s", wrong.text);
+    if (look != RRD_LOOK_BAD)
+        return look;
+    if (rrd_put_aside(path, error) != 0)
+        return RRD_LOOK_TROUBLE;
+    rrd_store_note(store, "%s; it is kept with .bad behind its name, and a new one begun", wrong.text);
+    return RRD_LOOK_NONE;
 }
 
 /* Makes a folder with exactly this mode, whatever the umask. One that is there already is left as it is. */
@@ -196,19 +242,19 @@ static int64_t plan_row(struct rrd_batch *batch, const struct averages_row *row,
     return last;
 }
 
-static int write_rows(const char *path, const struct rrd_schema *schema, bool metrics, const struct averages_row *rows,
-                      uint32_t count, struct error *error)
+static int write_rows(struct rrd_store *store, const char *path, const struct rrd_schema *schema, bool metrics,
+                      const struct averages_row *rows, uint32_t count, struct error *error)
 {
-    bool exists = rrd_file_exists(path);
     int64_t start = rows[0].at - (int64_t)rows[0].periods * AVERAGES_PERIOD_S;
-    int64_t last = exists ? rrd_file_last(path, error) : start;
-    if (last < 0)
+    int64_t last = start;
+    enum rrd_look look = rrd_store_look(store, path, schema, rows[count - 1].at, &last, error);
+    if (look == RRD_LOOK_TROUBLE)
         return -1;
     struct rrd_batch batch = {0};
     for (uint32_t i = 0; i < count; i++)
         last = plan_row(&batch, &rows[i], last, metrics);
-    int result = exists ? rrd_file_update(path, schema, &batch, error)
-                        : rrd_file_create(path, schema, start, &batch, false, error);
+    int result = look == RRD_LOOK_FINE ? rrd_file_update(path, schema, &batch, error)
+                                       : rrd_file_create(path, schema, start, &batch, false, error);
     rrd_batch_free(&batch);
     return result;
 }
@@ -224,9 +270,13 @@ int rrd_store_write_rows(struct rrd_store *store, const char *name, const struct
         return 0;
     if (rrd_store_make_folder(store, name, error) < 0)
         return -1;
+    /* They are begun together, so one that is missing alone was there before. */
+    bool has_metrics = rrd_file_exists(metrics_path), has_net = rrd_file_exists(net_path);
+    if (has_metrics != has_net && access(has_metrics ? net_path : metrics_path, F_OK) != 0)
+        rrd_store_note(store, "%s is gone; a new one is begun", has_metrics ? net_path : metrics_path);
     /* Both are tried: one damaged file must not cost the other its rows. */
-    int metrics = write_rows(metrics_path, &store->metrics_schema, true, rows, count, error);
-    int net = write_rows(net_path, &net_schema, false, rows, count, metrics < 0 ? NULL : error);
+    int metrics = write_rows(store, metrics_path, &store->metrics_schema, true, rows, count, error);
+    int net = write_rows(store, net_path, &net_schema, false, rows, count, metrics < 0 ? NULL : error);
     return metrics < 0 || net < 0 ? -1 : 0;
 }
 

@@ -19,6 +19,12 @@ struct rrd_store;
 struct rrd_store *rrd_store_create(const char *folder);
 void rrd_store_destroy(struct rrd_store *store);
 
+/* How many files were found damaged or gone and are begun anew, since the last call; if any, `note` tells of the latest. What is
+ * damaged is kept as FILE.bad. */
+size_t rrd_store_take_notes(struct rrd_store *store, struct error *note);
+/* NAME/state.rrd was written before: notes it if it is gone. */
+void rrd_store_expect_state(struct rrd_store *store, const char *name);
+
 /* Brings NAME/state.rrd up to second `to` from the log of the host: makes it if missing, as rrd_store_rebuild_state
  * does, else continues after its last update. `changed_from` is the earliest second at which the log has changed since
  * the last call (INT64_MAX: nothing but time): if that lies before what is written, the file is made anew; with INT64_MIN

@@ -421,37 +421,143 @@ static void write_text(const char *path, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-static void test_refuses_other_files(void **state)
+/* What lies in the place of a file, and what is said of it. */
+static const struct {
+    const char *what, *said;
+} spoils[] = {{"rubbish", "no RRD file"},
+              {"header only", "cut short"},
+              {"half", "cut short"},
+              {"one byte less", "cut short"},
+              {"zeroes", "no RRD file"},
+              {"last update", "is damaged"},
+              {"row pointer", "is damaged"},
+              {"future", "of the future"},
+              {"another file", "other data sources"},
+              {"another step", "another step"},
+              {"empty", "is empty"},
+              {"folder", "is no file"},
+              {"gone", "is gone"}};
+
+static void write_at(const char *path, long at, const void *bytes, size_t len)
+{
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, len, at), (ssize_t)len);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Of metrics.rrd or net.rrd with so many sources and archives. */
+static void spoil(const char *what, const char *path, const char *other, long sources, long archives)
+{
+    struct stat info;
+    unsigned char zeroes[4096] = {0};
+    long live = 128 + sources * 120 + archives * 120;
+    long pointers = live + 16 + sources * 112 + sources * archives * 80;
+    const uint64_t huge = UINT64_MAX, step = 61;
+    const int64_t future = BASE + 400000;
+    assert_int_equal(stat(path, &info), 0);
+    if (strcmp(what, "rubbish") == 0)
+        write_at(path, 0, "this is no RRD file", 19);
+    else if (strcmp(what, "zeroes") == 0)
+        write_at(path, 0, zeroes, sizeof zeroes);
+    else if (strcmp(what, "header only") == 0)
+        assert_int_equal(truncate(path, 128), 0);
+    else if (strcmp(what, "half") == 0)
+        assert_int_equal(truncate(path, info.st_size / 2), 0);
+    else if (strcmp(what, "one byte less") == 0)
+        assert_int_equal(truncate(path, info.st_size - 1), 0);
+    else if (strcmp(what, "empty") == 0)
+        assert_int_equal(truncate(path, 0), 0);
+    else if (strcmp(what, "last update") == 0)
+        write_at(path, live, zeroes, 8);
+    else if (strcmp(what, "future") == 0)
+        write_at(path, live, &future, sizeof future);
+    else if (strcmp(what, "row pointer") == 0)
+        write_at(path, pointers, &huge, sizeof huge);
+    else if (strcmp(what, "another step") == 0)
+        write_at(path, 40, &step, sizeof step);
+    else
+        assert_int_equal(unlink(path), 0);
+    if (strcmp(what, "another file") == 0)
+        assert_int_equal(link(other, path), 0);
+    if (strcmp(what, "folder") == 0)
+        assert_int_equal(mkdir(path, 0755), 0);
+}
+
+/* Whatever is wrong with a file, it is said, kept and begun anew, and the other two do not notice. */
+static void test_replaces_bad_files(void **state)
 {
     struct fixture *fixture = *state;
     struct timeline log = {0};
     struct averages_row row = row_of(300, 1, 1, 1);
     uint64_t differing;
     int64_t first;
+    struct error note;
+    char name[16], net[256], metrics[256], bad[300];
+    struct stat info;
     add(&log, 1, BASE + 10, STATE_UP);
+    for (size_t i = 0; i < sizeof spoils / sizeof *spoils; i++) {
+        (void)snprintf(name, sizeof name, "web%zu", i);
+        row = row_of(300, 1, 1, 1);
+        assert_done(rrd_store_write_rows(fixture->store, name, &row, 1, &fixture->error));
+        assert_done(rrd_store_write_state(fixture->store, name, &log, INT64_MAX, BASE + 500, &fixture->error));
+        assert_int_equal(rrd_store_take_notes(fixture->store, &note), 0);
+        (void)snprintf(net, sizeof net, "%s", path_of(fixture, name, "net.rrd"));
+        (void)snprintf(metrics, sizeof metrics, "%s", path_of(fixture, name, "metrics.rrd"));
+
+        spoil(spoils[i].what, net, metrics, 2, 4);
+        row = row_of(600, 1, 1, 1);
+        assert_done(rrd_store_write_rows(fixture->store, name, &row, 1, &fixture->error));
+        assert_int_equal(rrd_store_take_notes(fixture->store, &note), 1);
+        assert_non_null(strstr(note.text, spoils[i].said));
+        assert_non_null(strstr(note.text, net));
+        assert_int_equal(rrd_store_last(net, &fixture->error), BASE + 600);
+        assert_int_equal(rrd_store_last(metrics, &fixture->error), BASE + 600);
+        (void)snprintf(bad, sizeof bad, "%s.bad", net);
+        bool kept = strcmp(spoils[i].what, "gone") != 0 && strcmp(spoils[i].what, "empty") != 0;
+        assert_int_equal(stat(bad, &info) == 0, kept);
+
+        const char *path = path_of(fixture, name, "state.rrd");
+        spoil(spoils[i].what, path, metrics, 4, 3);
+        if (strcmp(spoils[i].what, "future") != 0 && strcmp(spoils[i].what, "last update") != 0 &&
+            strcmp(spoils[i].what, "row pointer") != 0) /* no crash; in what way it is damaged does not matter */
+            assert_int_equal(rrd_store_verify_state(path, &log, BASE + 500, &differing, &first, &fixture->error), -1);
+        rrd_store_expect_state(fixture->store, name);
+        assert_done(rrd_store_write_state(fixture->store, name, &log, INT64_MAX, BASE + 900, &fixture->error));
+        assert_int_equal(rrd_store_take_notes(fixture->store, &note), 1);
+        assert_non_null(strstr(note.text, spoils[i].said));
+        assert_verified(fixture, name, &log, BASE + 900);
+    }
+    timeline_free(&log);
+}
+
+static void test_refuses_other_files(void **state)
+{
+    struct fixture *fixture = *state;
+    struct timeline log = {0};
+    struct averages_row row = row_of(300, 1, 1, 1);
+    char metrics[256], aside[300];
+    add(&log, 1, BASE + 10, STATE_UP);
+    /* What cannot be put aside is an error, and does not cost the other file its rows. */
     assert_done(rrd_store_write_rows(fixture->store, "web", &row, 1, &fixture->error));
-    /* Damaged. */
-    write_text(path_of(fixture, "web", "state.rrd"), "this is no RRD file, and longer than a header would have to be");
-    assert_int_equal(rrd_store_write_state(fixture->store, "web", &log, INT64_MAX, BASE + 500, &fixture->error), -1);
-    assert_non_null(strstr(fixture->error.text, "/web/state.rrd"));
-    assert_int_equal(rrd_store_verify_state(path_of(fixture, "web", "state.rrd"), &log, BASE + 500, &differing, &first,
-                                            &fixture->error),
-                     -1);
-    /* ... which a rebuild heals, whatever went wrong before. */
-    assert_done(rrd_store_rebuild_state(fixture->store, "web", &log, BASE + 500, &fixture->error));
-    assert_verified(fixture, "web", &log, BASE + 500);
-    /* Another RRD file. */
-    char net[256];
-    (void)snprintf(net, sizeof net, "%s", path_of(fixture, "web", "net.rrd"));
-    assert_int_equal(rename(net, path_of(fixture, "web", "state.rrd")), 0);
-    assert_int_equal(rrd_store_write_state(fixture->store, "web", &log, INT64_MAX, BASE + 500, &fixture->error), -1);
-    assert_int_equal(rrd_store_verify_state(path_of(fixture, "web", "state.rrd"), &log, BASE + 500, &differing, &first,
-                                            &fixture->error),
-                     -1);
-    /* One damaged file does not cost the other its rows. */
-    write_text(path_of(fixture, "web", "metrics.rrd"), "no");
+    (void)snprintf(metrics, sizeof metrics, "%s", path_of(fixture, "web", "metrics.rrd"));
+    write_text(metrics, "no");
+    (void)snprintf(aside, sizeof aside, "%s.bad", metrics);
+    assert_int_equal(mkdir(aside, 0755), 0);
+    (void)snprintf(aside, sizeof aside, "%s.bad/full", metrics);
+    write_text(aside, "kept");
+    row = row_of(600, 1, 1, 1);
     assert_int_equal(rrd_store_write_rows(fixture->store, "web", &row, 1, &fixture->error), -1);
-    assert_true(rrd_file_exists(net));
+    assert_non_null(strstr(fixture->error.text, "move both away"));
+    assert_int_equal(rrd_store_last(path_of(fixture, "web", "net.rrd"), &fixture->error), BASE + 600);
+    /* A file that cannot be looked at is left alone. */
+    if (geteuid() != 0) {
+        assert_int_equal(chmod(path_of(fixture, "web", "net.rrd"), 0), 0);
+        assert_int_equal(rrd_store_write_rows(fixture->store, "web", &row, 1, &fixture->error), -1);
+    }
+    assert_int_equal(unlink(aside), 0);
+    (void)snprintf(aside, sizeof aside, "%s.bad", metrics);
+    assert_int_equal(rmdir(aside), 0);
 
     assert_int_equal(rrd_store_write_state(fixture->store, "../web", &log, INT64_MAX, BASE + 500, &fixture->error), -1);
     assert_int_equal(rrd_store_write_state(fixture->store, "a%n", &log, INT64_MAX, BASE + 500, &fixture->error), -1);
@@ -537,6 +643,7 @@ int main(int argc, char **argv)
         CASE(test_writes_rows),
         CASE(test_traffic_total),
         CASE(test_modes_and_leftovers),
+        CASE(test_replaces_bad_files),
         CASE(test_refuses_other_files),
         CASE(test_waits_for_a_lock),
         CASE(test_full_disk),
