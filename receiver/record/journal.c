@@ -46,6 +46,11 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
 /* The line for a person: what SQLite says, and where. */
 int journal_fail(const struct journal *journal, const char *what, struct error *error)
 {
+    int code = sqlite3_errcode(journal->db) & 0xff;
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+        return error_set(error,
+                         "cannot %s %s: %s; put a good copy in its place, or move it and its -wal aside and start anew",
+                         what, journal->path, sqlite3_errmsg(journal->db));
     return error_set(error, "cannot %s %s: %s", what, journal->path, sqlite3_errmsg(journal->db));
 }
 
@@ -383,8 +388,21 @@ static int put_batch(struct journal *journal, const struct journal_batch *batch,
     return put_mark(journal, batch, error);
 }
 
+/* SQLite would go on writing into a file that has no name any more, for nobody. */
+static int check_place(struct journal *journal, struct error *error)
+{
+    int moved = 0;
+    if (sqlite3_file_control(journal->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
+        return 0;
+    return error_set(error,
+                     "cannot write %s: it was moved or removed; put it back, or start the receiver again with another",
+                     journal->path);
+}
+
 int journal_commit(struct journal *journal, const struct journal_batch *batch, struct error *error)
 {
+    if (check_place(journal, error) != 0)
+        return -1;
     if (batch->sync != journal->synced) {
         if (run_sql(journal, batch->sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "use", error) !=
             0)
