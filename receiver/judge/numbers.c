@@ -68,6 +68,11 @@ void numbers_store(struct numbers *numbers, uint32_t number)
         bit_set(numbers->stored, number);
 }
 
+bool numbers_is_unstored(const struct numbers *numbers, uint32_t number)
+{
+    return in_window(numbers, number) && bit_get(numbers->heard, number) && !bit_get(numbers->stored, number);
+}
+
 void numbers_store_all(struct numbers *numbers)
 {
     memcpy(numbers->stored, numbers->heard, sizeof numbers->stored);

@@ -28,6 +28,8 @@ bool numbers_is_known(const struct numbers *numbers, uint32_t number);
 bool numbers_hear(struct numbers *numbers, uint32_t number);
 /* Marks a number as stored durably; ignored outside the window. */
 void numbers_store(struct numbers *numbers, uint32_t number);
+/* Whether a number was heard and is not stored yet; false outside the window. */
+bool numbers_is_unstored(const struct numbers *numbers, uint32_t number);
 /* Marks all that was heard as stored: what comes back from the database was there. */
 void numbers_store_all(struct numbers *numbers);
 

@@ -344,6 +344,43 @@ void receiver_output_free(struct receiver_output *output)
     memset(output, 0, sizeof *output);
 }
 
+size_t receiver_unsaved(const struct receiver *receiver)
+{
+    return receiver->output.facts_len + receiver->output.heard_count * sizeof *receiver->output.heard;
+}
+
+void receiver_give_up_facts(struct receiver *receiver, struct instant now)
+{
+    struct receiver_output *out = &receiver->output;
+    free(out->facts);
+    free(out->heard);
+    out->facts = NULL;
+    out->heard = NULL;
+    out->facts_len = out->facts_capacity = 0;
+    out->heard_count = out->heard_capacity = 0;
+    /* There must be an entry, behind which all that was given up lies: absences are loaded by that. */
+    begin_entry(receiver, now);
+}
+
+void receiver_hear_again(struct receiver *receiver)
+{
+    struct receiver_output *out = &receiver->output;
+    out->heard_count = 0;
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++) {
+        const struct host *host = receiver->hosts.hosts[id];
+        for (uint32_t back = 0; host && back < NUMBERS_BITS && back < host->numbers.newest; back++) {
+            uint32_t number = host->numbers.newest - back;
+            void *heard = out->heard;
+            if (!numbers_is_unstored(&host->numbers, number))
+                continue;
+            if (!receiver_grow(&heard, &out->heard_capacity, out->heard_count, sizeof *out->heard))
+                return; /* these are never called safe, which loses nothing */
+            out->heard = heard;
+            out->heard[out->heard_count++] = (struct heard_beat){host->id, number, host->agent_start};
+        }
+    }
+}
+
 void receiver_stored(struct receiver *receiver, const struct heard_beat *heard, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -185,6 +185,13 @@ const struct line_list *receiver_lines(const struct receiver *receiver);
 /* Moves the output to the caller. */
 void receiver_take(struct receiver *receiver, struct receiver_output *out);
 void receiver_output_free(struct receiver_output *output);
+/* How many bytes of facts and beats have piled up. */
+size_t receiver_unsaved(const struct receiver *receiver);
+/* Gives up the facts that have piled up, but no line of the log and nothing that they changed: the next batch must then hold the
+ * checkpoints of all hosts in their place, as receiver_hear_again prepares, and trim all facts before its own. */
+void receiver_give_up_facts(struct receiver *receiver, struct instant now);
+/* Before receiver_take, after facts were given up: what an agent may still keep and is not stored yet is heard with this batch. */
+void receiver_hear_again(struct receiver *receiver);
 /* These beats are stored durably: acks may call them safe. */
 void receiver_stored(struct receiver *receiver, const struct heard_beat *heard, size_t count);
 /* Number of the last fact. */

@@ -17,6 +17,9 @@
 #define COMMIT_MAX_NS NS_PER_S          /* a durable commit a second ... */
 #define COMMIT_MIN_NS (100 * NS_PER_MS) /* ... and for hosts with short intervals others between */
 #define STARTING_NS (2 * NS_PER_S)
+/* So many bytes of facts wait for a database that cannot be written. Behind that, checkpoints are shorter than what led to them. */
+#define UNSAVED_MAX (16 * 1024 * 1024)
+#define UNSAVED_PER_HOST_MAX 2048
 #define SHORT_INTERVAL_HOSTS_MAX 2000 /* a fleet larger than this commits once a second */
 
 struct commit_job {
@@ -42,6 +45,7 @@ struct keeper {
     bool retry;
     struct instant committed_at, synced_at;
     int64_t commit_interval_ns;
+    bool whole;                  /* facts were given up: the next batch holds the checkpoints of all */
     struct heard_beat *unsynced; /* stored, but not yet surely on the disk */
     size_t unsynced_count, unsynced_capacity;
     uint32_t trim_at; /* hosts looked at since the journal was last trimmed */
@@ -266,6 +270,26 @@ static void put_renamed(struct keeper *keeper, const struct journal_batch *batch
         put_checkpoint(keeper, table->hosts[batch->names[i].host]);
 }
 
+static _Noreturn void stop_without_memory(void)
+{
+    log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
+    abort();
+}
+
+/* In the place of the facts that were given up. Without one of them the journal could not be replayed. */
+static void put_all_checkpoints(struct keeper *keeper)
+{
+    const struct host_table *table = receiver_hosts(keeper->receiver);
+    for (uint32_t id = 1; id <= table->count; id++) {
+        size_t count = keeper->checkpoint_count;
+        if (!table->hosts[id])
+            continue;
+        put_checkpoint(keeper, table->hosts[id]);
+        if (keeper->checkpoint_count == count)
+            stop_without_memory();
+    }
+}
+
 static struct commit_job *cut(struct keeper *keeper, struct instant now, bool clean)
 {
     struct commit_job *commit = calloc(1, sizeof *commit);
@@ -277,12 +301,13 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
     if (!clean)
         plan_flush(keeper, commit, now);
     struct journal_batch *batch = &commit->batch;
-    receiver_take(keeper->receiver, &batch->output);
-    if (!batch_names_fill(
-            batch, receiver_hosts(keeper->receiver))) { /* facts without their host would make the journal unreadable */
-        log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
-        abort();
+    if (keeper->whole) {
+        receiver_hear_again(keeper->receiver);
+        put_all_checkpoints(keeper);
     }
+    receiver_take(keeper->receiver, &batch->output);
+    if (!batch_names_fill(batch, receiver_hosts(keeper->receiver)))
+        stop_without_memory(); /* facts without their host would make the journal unreadable */
     queue_changed(keeper, &batch->output.lines);
     put_renamed(keeper, batch);
     pending_move(&keeper->pending, batch);
@@ -293,7 +318,8 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
     commit->waiters = keeper->waiters;
     keeper->waiters = NULL;
     batch->labels = &commit->labels;
-    batch->trim_to = trim_to(keeper);
+    batch->trim_to = keeper->whole ? receiver_last_fact(keeper->receiver) : trim_to(keeper);
+    keeper->whole = false;
     batch->alive = now;
     batch->alive_second = labels_second(&commit->labels, now);
     batch->clean = clean;
@@ -304,9 +330,19 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
     return commit;
 }
 
+static void bound_unsaved(struct keeper *keeper, struct instant now)
+{
+    size_t max = UNSAVED_MAX + (size_t)UNSAVED_PER_HOST_MAX * receiver_hosts(keeper->receiver)->count;
+    if (receiver_unsaved(keeper->receiver) <= max)
+        return;
+    receiver_give_up_facts(keeper->receiver, now);
+    keeper->whole = true;
+}
+
 void keeper_tick(struct keeper *keeper, struct instant now)
 {
     if (keeper->committing) {
+        bound_unsaved(keeper, now);
         if (keeper->retry && instant_since(now, keeper->committed_at) >= COMMIT_MAX_NS) {
             keeper->retry = false;
             keeper->committed_at = now;
