@@ -110,6 +110,7 @@ struct host {
     struct backlog *backlog; /* beats that wait for earlier ones; owned, NULL: none */
     int64_t settled_to;      /* the watermark last handed out: never goes back */
     bool in_flush;           /* the RRD thread is at its files */
+    bool suspect;            /* the last run ended in the middle: state.rrd is to be compared with the log once */
     bool unwritten;          /* they could not be written when last tried */
     int64_t written_to;      /* state.rrd holds the record up to this second; 0: nothing */
     int64_t changed_from;    /* earliest second at which the log changed since then; INT64_MAX: nowhere */

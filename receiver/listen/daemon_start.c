@@ -116,6 +116,15 @@ static int create_core(struct daemon *daemon, struct error *error)
     return daemon_use_keys(daemon, &daemon->settings, error);
 }
 
+/* A run that was killed, or a power cut, may have left files half written. */
+static void suspect_files(struct receiver *receiver)
+{
+    const struct host_table *table = receiver_hosts(receiver);
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id])
+            table->hosts[id]->suspect = true;
+}
+
 static int load(struct daemon *daemon, struct journal_start *start, struct error *error)
 {
     daemon->journal = journal_open(daemon->settings.data, error);
@@ -134,6 +143,8 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     struct wall before = start->has_run ? labels_of(receiver_labels(daemon->receiver), now) : wall;
     enum labels_change change =
         receiver_start(daemon->receiver, now, wall, start->has_run ? start->alive : INSTANT_NEVER);
+    if (start->has_run && !start->clean)
+        suspect_files(daemon->receiver);
     if (start->has_run)
         notices_tell_wall(change, before, wall);
     return journal_begin_run(daemon->journal, start, daemon->boot_id, now, boottime_ns,
@@ -142,7 +153,8 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
 
 static int create_services(struct daemon *daemon, int64_t last_window_id, struct error *error)
 {
-    struct keeper_options keeper = {daemon->settings.data, daemon->settings.flush_interval_ns, daemon->zone};
+    struct keeper_options keeper = {
+        .data = daemon->settings.data, .flush_interval_ns = daemon->settings.flush_interval_ns, .zone = daemon->zone};
     daemon->keeper = keeper_create(&daemon->loop, daemon->receiver, daemon->journal, &keeper, error);
     if (!daemon->keeper)
         return -1;

@@ -36,6 +36,7 @@ struct flush_item {
     struct journal_month *months; /* owned */
     size_t month_count;
     int64_t written_to;
+    bool suspect;
     bool rows_written, written;
 };
 
@@ -128,6 +129,7 @@ void flush_job_add(struct flush_job *job, struct receiver *receiver, struct host
         item.to = receiver_settled_to(receiver, host, now);
         item.changed_from = host->flushing_from = host->changed_from;
         item.written_to = host->written_to;
+        item.suspect = host->suspect;
         host->changed_from = INT64_MAX;
     }
     host->in_flush = true;
@@ -155,8 +157,12 @@ static int write_state(struct flusher *flusher, struct flush_item *item, struct 
     if (rc == 0)
         rc = months_compute(flusher->reader, item->host, &log, item->changed_from, item->to, flusher->zone,
                             &item->months, &item->month_count, error);
+    int64_t changed_from = item->changed_from;
+    if (rc == 0 && item->suspect &&
+        !rrd_store_state_agrees(flusher->store, item->name, &log, changed_from < item->to ? changed_from : item->to))
+        changed_from = changed_from < 0 ? changed_from : 0;
     if (rc == 0)
-        rc = rrd_store_write_state(flusher->store, item->name, &log, item->changed_from, item->to, error);
+        rc = rrd_store_write_state(flusher->store, item->name, &log, changed_from, item->to, error);
     if (log.count == 0 || item->to <= log.spans[0].from)
         item->to = 0; /* no second is settled yet: there may be no file, so nothing must claim that it is written */
     timeline_free(&log);
@@ -238,6 +244,8 @@ bool flush_job_finish(struct flush_job *job, size_t i, struct host *host)
             host->changed_from = item->changed_from;
         return false;
     }
+    if (item->what == FLUSH_ALL)
+        host->suspect = false;
     /* A file that was made whatever it held may end earlier than it did. */
     bool made = item->changed_from == HOST_CHANGED_ALL && item->to > 0;
     if (made || item->to > host->written_to)

@@ -45,6 +45,7 @@ struct keeper {
     bool retry;
     struct instant committed_at, synced_at;
     int64_t commit_interval_ns;
+    size_t unsaved_max;
     bool whole;                  /* facts were given up: the next batch holds the checkpoints of all */
     struct heard_beat *unsynced; /* stored, but not yet surely on the disk */
     size_t unsynced_count, unsynced_capacity;
@@ -72,6 +73,7 @@ struct keeper *keeper_create(struct uv_loop_s *loop, struct receiver *receiver, 
     keeper->receiver = receiver;
     keeper->journal = journal;
     keeper->commit_interval_ns = COMMIT_MAX_NS;
+    keeper->unsaved_max = options->unsaved_max;
     keeper->plan = flush_plan_create(receiver);
     keeper->flusher = flusher_create(options->data, options->zone, error);
     if (!keeper->flusher || !keeper->plan) {
@@ -332,7 +334,9 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
 
 static void bound_unsaved(struct keeper *keeper, struct instant now)
 {
-    size_t max = UNSAVED_MAX + (size_t)UNSAVED_PER_HOST_MAX * receiver_hosts(keeper->receiver)->count;
+    size_t max = keeper->unsaved_max;
+    if (max == 0)
+        max = UNSAVED_MAX + (size_t)UNSAVED_PER_HOST_MAX * receiver_hosts(keeper->receiver)->count;
     if (receiver_unsaved(keeper->receiver) <= max)
         return;
     receiver_give_up_facts(keeper->receiver, now);

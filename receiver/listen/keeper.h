@@ -26,6 +26,7 @@ struct keeper_options {
     const char *data;          /* the data directory */
     int64_t flush_interval_ns; /* 0: by the number of hosts */
     const char *zone;          /* name of the time zone of this process, for the months */
+    size_t unsaved_max;        /* bytes of facts that may wait for the database; 0: by the number of hosts */
 };
 
 /* Both the core and the journal are borrowed. NULL with `error` set. */

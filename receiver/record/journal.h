@@ -104,6 +104,7 @@ struct journal_start {
     int64_t started_ns, boottime_ns; /* the judging clock at its start, and CLOCK_BOOTTIME then */
     struct instant alive;
     struct wall alive_wall;
+    bool clean; /* that run said goodbye */
     int64_t last_window_id;
 };
 

@@ -43,6 +43,7 @@ static int read_run(sqlite3_stmt *stmt, void *context)
     start->started_ns = sqlite3_column_int64(stmt, 3);
     start->boottime_ns = sqlite3_column_int64(stmt, 4);
     start->alive.ns = sqlite3_column_int64(stmt, 5);
+    start->clean = sqlite3_column_int(stmt, 6) != 0;
     start->alive_wall = labels_of(receiver_labels(loading->receiver), start->alive);
     return 0;
 }
@@ -129,7 +130,8 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
         {"SELECT id, from_ns, offset_ns, base_ns, slow FROM "
          "(SELECT * FROM labels ORDER BY id DESC LIMIT 256) ORDER BY id", /* LABELS_MAX */
          read_label},
-        {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns FROM runs ORDER BY id DESC LIMIT 1", read_run},
+        {"SELECT id, boot_id, started, started_ns, boottime_ns, alive_ns, clean FROM runs ORDER BY id DESC LIMIT 1",
+         read_run},
         /* Of those that the journal tells, the core learns in their turn; the limit is RECEIVER_ABSENCES_LOADED. */
         {"SELECT id, started_ns, ended_ns, cause FROM (SELECT * FROM absences "
          "WHERE position < ifnull((SELECT min(position) FROM journal), position + 1) "

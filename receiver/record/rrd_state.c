@@ -225,6 +225,19 @@ static bool row_agrees(const double row[COLUMNS], const struct timeline *log, in
            fabs(seconds[2] - admin) <= TOLERANCE_S && fabs(seconds[3] - (up + down + admin)) <= TOLERANCE_S;
 }
 
+bool rrd_store_state_agrees(struct rrd_store *store, const char *name, const struct timeline *log, int64_t to)
+{
+    char path[RRD_STORE_PATH_MAX];
+    uint64_t differing;
+    int64_t last = 0, first;
+    if (rrd_store_path(store, name, "state.rrd", path, NULL) < 0 ||
+        rrd_look(path, &state_schema, &last, NULL) != RRD_LOOK_FINE ||
+        rrd_store_verify_state(path, log, smaller(last, to), &differing, &first, NULL) != 0 || differing == 0)
+        return true;
+    rrd_store_note(store, "%s does not hold what the log says, as after a power cut; it is made anew", path);
+    return false;
+}
+
 struct comparison {
     const struct timeline *log;
     int64_t last, to;

@@ -25,6 +25,10 @@ size_t rrd_store_take_notes(struct rrd_store *store, struct error *note);
 /* NAME/state.rrd was written before: notes it if it is gone. */
 void rrd_store_expect_state(struct rrd_store *store, const char *name);
 
+/* Whether NAME/state.rrd holds up to `to` what the log says, as far as it goes; if not, that is noted. What cannot be read is left to
+ * rrd_store_write_state. */
+bool rrd_store_state_agrees(struct rrd_store *store, const char *name, const struct timeline *log, int64_t to);
+
 /* Brings NAME/state.rrd up to second `to` from the log of the host: makes it if missing, as rrd_store_rebuild_state
  * does, else continues after its last update. `changed_from` is the earliest second at which the log has changed since
  * the last call (INT64_MAX: nothing but time): if that lies before what is written, the file is made anew; with INT64_MIN

@@ -26,7 +26,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from network import Network  # noqa: E402  pylint: disable=wrong-import-position
 from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-position
-from world import BUILD, NOBODY, RECEIVER, Skip, World, check, equal, need_root, own, run_tests, wait_until  # noqa: E402  pylint: disable=wrong-import-position
+from world import BUILD, NOBODY, RECEIVER, Skip, World, check, equal, need_root, own, run_tests, running, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 T = 1.0
 DOWN_S = 2 * T + 0.5 + 4  # when a death must have been seen, on a busy machine
@@ -458,6 +458,34 @@ def test_folder_gone(_):
         receiver.stop()
 
 
+def test_power_cut(_):
+    """What a power cut can leave: files as they were long before, and such with pages that were never written."""
+    with World() as world:
+        fleet = damaged_fleet(world)
+        receiver, (first, second) = fleet.receiver, fleet.names
+        paths = {name: [receiver.data / "hosts" / name / file for file in ("state.rrd", "metrics.rrd", "net.rrd")] for name in fleet.names}
+        older = [path.read_bytes() for path in paths[first]]
+        fleet.rows.end_period(receiver, *fleet.names)
+        receiver.twobeat("flush")
+        receiver.kill()
+        for path, content in zip(paths[first], older):
+            path.write_bytes(content)
+        with open(paths[second][0], "r+b") as file:
+            file.seek(8192)
+            file.write(bytes(paths[second][0].stat().st_size - 8192))
+        receiver.start()
+        for name in fleet.names:
+            receiver.wait_state(name, "up")
+        fleet.rows.end_period(receiver, *fleet.names)
+        receiver.twobeat("flush")
+        said_once(receiver, f"{second}/state.rrd does not hold what the log says")
+        equal(said(receiver, f"{first}/"), [], "what is older is gone on with")
+        receiver.twobeat("verify")
+        for path in paths[first] + paths[second]:
+            check(last_update(path) > fleet.rows.clock.now() - PERIOD_S - 30, f"{path} is written on")
+        receiver.stop()
+
+
 def test_unreadable(_):
     """A file that cannot be opened may be a good one: it is left alone, its rows wait, and those of the others do not."""
     with World() as world:
@@ -678,6 +706,33 @@ def test_interface(_):
         equal(far.outages("near"), [], "the other")
         for each in (*agents, far):
             each.stop()
+
+
+def test_crowd(_):
+    """Ten thousand hosts that nobody knew, all within seconds: they are heard, their files follow at a bounded rate."""
+    count, makes_per_s = 10000, 50
+    with World() as world:
+        fleet = Fleet(world)
+        receiver = fleet.start().receiver
+        began = time.monotonic()
+        crowd = subprocess.Popen([BUILD / "tests" / "crowd", str(receiver.address[1]), world.site_key_path, str(count), "10"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        running.append(crowd)
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{receiver.data}/receiver.db?mode=ro", uri=True)) as db:
+                wait_until(lambda: db.execute("SELECT count(*) FROM hosts").fetchone()[0] > count, 60, "all are known")
+            fleet.judges_on()
+            status_is_quick(receiver, 5)
+            folders = len(list((receiver.data / "hosts").iterdir()))
+            passed = time.monotonic() - began
+            # The wheel writes metrics of whoever has some, the queue makes so many a second.
+            check(folders < makes_per_s * (passed + 2) + 10, f"{folders} folders after {passed:.0f} s")
+            fds = len(list(pathlib.Path(f"/proc/{receiver.pid}/fd").iterdir()))
+            check(fds < 100, f"{fds} descriptors")
+        finally:
+            crowd.stdin.close()
+            crowd.wait(20)
+        receiver.stop()
 
 
 # Agents
