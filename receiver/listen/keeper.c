@@ -8,19 +8,16 @@
 
 #include "common/log.h"
 #include "receiver/listen/batch_names.h"
+#include "receiver/listen/commit_pace.h"
 #include "receiver/listen/flush.h"
 #include "receiver/listen/flush_plan.h"
 #include "receiver/listen/pending.h"
 #include "receiver/listen/waiter.h"
 #include "receiver/listen/worker.h"
 
-#define COMMIT_MAX_NS NS_PER_S          /* a durable commit a second ... */
-#define COMMIT_MIN_NS (100 * NS_PER_MS) /* ... and for hosts with short intervals others between */
-#define STARTING_NS (2 * NS_PER_S)
 /* So many bytes of facts wait for a database that cannot be written. Behind that, checkpoints are shorter than what led to them. */
 #define UNSAVED_MAX (16 * 1024 * 1024)
 #define UNSAVED_PER_HOST_MAX 2048
-#define SHORT_INTERVAL_HOSTS_MAX 2000 /* a fleet larger than this commits once a second */
 
 struct commit_job {
     struct worker_job job; /* first: the worker hands this back */
@@ -241,21 +238,6 @@ static void plan_flush(struct keeper *keeper, struct commit_job *commit, struct 
     keeper->flushing = true;
 }
 
-/* Hosts that beat every second or so would lose beats that were heard, were the process killed, if only one commit a second were made. */
-static int64_t choose_commit_interval(const struct receiver *receiver)
-{
-    const struct host_table *table = receiver_hosts(receiver);
-    int64_t interval_ns = COMMIT_MAX_NS;
-    if (table->count > SHORT_INTERVAL_HOSTS_MAX)
-        return interval_ns;
-    for (uint32_t id = 1; id <= table->count; id++) {
-        int64_t host_ns = table->hosts[id] ? expectation_interval_ns(&table->hosts[id]->expectation) / 8 : 0;
-        if (host_ns > 0 && host_ns < interval_ns)
-            interval_ns = host_ns;
-    }
-    return interval_ns < COMMIT_MIN_NS ? COMMIT_MIN_NS : interval_ns;
-}
-
 /* What was told before the watermark is to reach state.rrd. */
 static void queue_changed(struct keeper *keeper, const struct line_list *lines)
 {
@@ -358,13 +340,12 @@ void keeper_tick(struct keeper *keeper, struct instant now)
     bool asked = keeper->waiters || pending_is_urgent(&keeper->pending) ||
                  (flush_plan_has_requests(keeper->plan) && !keeper->flushing);
     bool news = receiver_has_output(keeper->receiver);
-    /* In a crash loop each run counts as off from its last mark on: marks come fast at first, so that short runs count. */
-    bool starting = instant_since(now, receiver_started(keeper->receiver)) < STARTING_NS;
+    bool starting = commit_pace_is_starting(keeper->receiver, now);
     if (!(since_ns >= COMMIT_MAX_NS || asked || (starting && since_ns >= COMMIT_MIN_NS) ||
           (news && since_ns >= keeper->commit_interval_ns)))
         return;
     if (instant_since(now, keeper->synced_at) >= COMMIT_MAX_NS)
-        keeper->commit_interval_ns = choose_commit_interval(keeper->receiver);
+        keeper->commit_interval_ns = commit_pace_ns(keeper->receiver);
     keeper->committing = cut(keeper, now, false);
     if (keeper->committing)
         worker_submit(&keeper->journal_worker, &keeper->committing->job);
