@@ -135,14 +135,14 @@ int main(int argc, char **argv)
                                 .away_max_ns = 200 * S,
                                 .calm_ns = 400 * S,
                                 .length_ns = 3000 * S,
-                                .events = is_long ? 40 : 8};
+                                .events = is_long ? 40 : 5};
             struct plan fast = {.seed = at,
                                 .loss = losses[i],
                                 .intervals_ns = {S / 4, S / 4, S / 2, S / 2, S},
                                 .away_max_ns = 50 * S,
                                 .calm_ns = 200 * S,
                                 .length_ns = 600 * S,
-                                .events = is_long ? 40 : 8};
+                                .events = is_long ? 40 : 5};
             run(&slow, &totals);
             /* With so much loss at such intervals hosts are called down by the minute: that is no test of this. */
             if (losses[i] < 0.1 || !is_long)
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
     struct totals totals = {0};
     struct plan calm = {.seed = seed,
                         .intervals_ns = {S / 4, S, 60 * S, 300 * S, 4500 * S},
-                        .calm_ns = (is_long ? 10 : 1) * 43200 * S,
+                        .calm_ns = (is_long ? 432000 : 9000) * S,
                         .length_ns = 600 * S};
     run(&calm, &totals);
     printf("nothing happened: %" PRIu64 " beats, %" PRIu64 " sent as kept ones\n", totals.beats, totals.kept);
