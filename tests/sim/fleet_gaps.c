@@ -81,12 +81,13 @@ struct rhythm {
     size_t gaps, odd_gaps; /* of the session, as far back as can be felt */
     int64_t latest_ns;     /* the largest lateness */
     int64_t longest_ns;    /* the longest gap */
-    double error_ns;       /* how far off the interval may be */
-    int64_t other_ns;      /* two odd gaps in a row that agree: may have been taken for the interval; 0: none */
+    int64_t bent_ns;  /* so far an early gap may have bent the interval: what came after it in time was late then */
+    double error_ns;  /* how far off the interval may be */
+    int64_t other_ns; /* two odd gaps in a row that agree: may have been taken for the interval; 0: none */
 };
 
 static void add_gap(struct rhythm *rhythm, const struct sim_heard *a, const struct sim_heard *b, int64_t *previous_ns,
-                    double weight)
+                    double share, double weight)
 {
     int64_t steps = (int64_t)b->number - (int64_t)a->number;
     int64_t gap_ns = (b->told - a->told) / steps;
@@ -96,6 +97,7 @@ static void add_gap(struct rhythm *rhythm, const struct sim_heard *a, const stru
     rhythm->latest_ns = larger(rhythm->latest_ns, b->told - a->told - steps * rhythm->interval_ns);
     rhythm->longest_ns = larger(rhythm->longest_ns, gap_ns);
     rhythm->error_ns += (double)smaller(error_ns, rhythm->interval_ns) * weight;
+    rhythm->bent_ns = larger(rhythm->bent_ns, (int64_t)((double)smaller(error_ns, rhythm->interval_ns) * share));
     if (weight > 0 && is_odd && *previous_ns > 0 && llabs(*previous_ns - gap_ns) < gap_ns / 6)
         rhythm->other_ns = larger(rhythm->other_ns, gap_ns);
     *previous_ns = is_odd ? gap_ns : 0;
@@ -115,7 +117,8 @@ static struct rhythm feel(const struct fleet_walk *walk, size_t last)
     for (size_t i = last; i > begin; i--) {
         size_t sample = i - begin;
         double share = sample <= 2 ? 0.5 : sample <= 6 ? 0.25 : 0.125;
-        add_gap(&rhythm, &chain[i - 1], &chain[i], &previous_ns, last - i < FEEL_INTERVAL ? share * decay : 0);
+        double weight = last - i < FEEL_INTERVAL ? share * decay : 0;
+        add_gap(&rhythm, &chain[i - 1], &chain[i], &previous_ns, share, weight);
         decay *= 7.0 / 8;
     }
     rhythm.gaps = last - begin;
@@ -134,7 +137,7 @@ static void set_learned(const struct fleet_walk *walk, size_t last, struct fleet
     int64_t least_ns = clamp(gap->interval_least_ns / 8, S / 2, 30 * S);
     int64_t most_ns = larger(gap->interval_most_ns / 2, least_ns);
     gap->margin_least_ns = rhythm.gaps < COLD_SAMPLES ? interval_ns / 2 : least_ns;
-    gap->margin_most_ns = clamp((rhythm.latest_ns + error_ns) * 3 / 2, least_ns, most_ns);
+    gap->margin_most_ns = clamp((rhythm.latest_ns + rhythm.bent_ns + error_ns) * 3 / 2, least_ns, most_ns);
     if (rhythm.gaps - rhythm.odd_gaps < COLD_SAMPLES || rhythm.other_ns > 0)
         gap->margin_most_ns = most_ns;
 }

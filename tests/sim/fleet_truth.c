@@ -232,7 +232,8 @@ static void check_edges(const struct fleet_walk *walk, const struct fleet_gap *g
          i++) {
         const struct timeline_span *span = &timeline->spans[i];
         bool dead = span->cause == CAUSE_REBOOT || span->cause == CAUSE_SILENT;
-        if (span->from <= second_of(gap->last))
+        bool is_next = span->state != STATE_UP && span->from == second_of(end); /* it belongs to the next gap */
+        if (span->from <= second_of(gap->last) || is_next)
             continue;
         int64_t off = first_of(host, SIM_OFF, a->due, end), asleep = first_of(host, SIM_ASLEEP, a->due, end);
         /* A host that lived beyond its next beat was not heard for another reason, which nobody can know. */
