@@ -59,7 +59,7 @@ void sim_note(struct sim *sim, const char *format, ...)
     append_text(sim, line, (size_t)len);
 }
 
-static _Noreturn void fail(struct sim *sim, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static _Noreturn void fail(struct sim *sim, const char *format, va_list arguments)
 {
     fprintf(stdout, "FAILED at %.3f s, seed %" PRIu64 ": ", (double)sim->now / (double)NS_PER_S, sim->options.seed);
     (void)vfprintf(stdout, format, arguments);
