@@ -11,16 +11,16 @@
 static void average(struct host *host, uint32_t count, const struct verdict_context *c)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const struct backlog_beat *beat = &host->backlog->beats[i];
+        const struct unaveraged_beat *beat = &host->unaveraged->beats[i];
         if (averages_add(&host->averages, beat->at, beat->metrics, beat->new_boot ? &beat->boot : NULL,
                          beat->reach_ns) != 0)
             *c->failed = true;
         host->averaged = beat->number;
     }
-    backlog_drop(host->backlog, count);
-    if (host->backlog->count == 0) {
-        backlog_destroy(host->backlog);
-        host->backlog = NULL;
+    unaveraged_drop(host->unaveraged, count);
+    if (host->unaveraged->count == 0) {
+        unaveraged_destroy(host->unaveraged);
+        host->unaveraged = NULL;
     }
 }
 
@@ -38,45 +38,46 @@ static bool is_missing(const struct host *host, uint32_t number)
 
 static void drain(struct host *host, const struct verdict_context *c)
 {
-    bool expired = instant_since(c->now, host->backlog->since) >= WAIT_NS;
-    while (host->backlog && (expired || !is_missing(host, host->backlog->beats[0].number)))
+    bool expired = instant_since(c->now, host->unaveraged->since) >= WAIT_NS;
+    while (host->unaveraged && (expired || !is_missing(host, host->unaveraged->beats[0].number)))
         average(host, 1, c);
 }
 
 void averaging_give_up(struct host *host, const struct verdict_context *c)
 {
-    if (host->backlog)
-        average(host, host->backlog->count, c);
+    if (host->unaveraged)
+        average(host, host->unaveraged->count, c);
 }
 
 /* What people are shown is of the latest beat, also while it waits: rates since the one before. */
-static void show(struct host *host, const struct backlog_beat *beat)
+static void show(struct host *host, const struct unaveraged_beat *beat)
 {
-    const struct backlog *backlog = host->backlog;
-    const struct backlog_beat *before = backlog && backlog->count > 0 ? &backlog->beats[backlog->count - 1] : NULL;
+    const struct unaveraged *unaveraged = host->unaveraged;
+    const struct unaveraged_beat *before =
+        unaveraged && unaveraged->count > 0 ? &unaveraged->beats[unaveraged->count - 1] : NULL;
     averages_show(&host->averages, before ? before->at : host->averages.last,
                   before ? before->metrics : host->averages.counters, beat->at, beat->metrics);
 }
 
-static void wait_in_line(struct host *host, const struct backlog_beat *beat, const struct verdict_context *c)
+static void wait_in_line(struct host *host, const struct unaveraged_beat *beat, const struct verdict_context *c)
 {
-    if (!host->backlog && !(host->backlog = backlog_create(c->now))) {
+    if (!host->unaveraged && !(host->unaveraged = unaveraged_create(c->now))) {
         *c->failed = true;
         return;
     }
-    if (host->backlog->count == BACKLOG_MAX)
-        average(host, host->backlog->count / 2, c); /* so many that waiting is of no use */
-    if (backlog_put(host->backlog, beat) != 0)
+    if (host->unaveraged->count == UNAVERAGED_MAX)
+        average(host, host->unaveraged->count / 2, c); /* so many that waiting is of no use */
+    if (unaveraged_put(host->unaveraged, beat) != 0)
         *c->failed = true;
 }
 
 void averaging_beat(struct host *host, const struct fact_beat *beat, const struct wall *boot, bool newest, bool afresh,
                     const struct verdict_context *c)
 {
-    struct backlog_beat waiting = {.number = beat->number,
-                                   .at = labels_of(c->labels, beat->at),
-                                   .new_boot = boot != NULL,
-                                   .reach_ns = 2 * expectation_interval_ns(&host->expectation)};
+    struct unaveraged_beat waiting = {.number = beat->number,
+                                      .at = labels_of(c->labels, beat->at),
+                                      .new_boot = boot != NULL,
+                                      .reach_ns = 2 * expectation_interval_ns(&host->expectation)};
     if (boot)
         waiting.boot = *boot;
     memcpy(waiting.metrics, beat->metrics, sizeof waiting.metrics);
@@ -89,12 +90,12 @@ void averaging_beat(struct host *host, const struct fact_beat *beat, const struc
     }
     if (beat->number <= host->averaged)
         return; /* came too late */
-    bool in_turn = newest && !host->backlog && !is_missing(host, beat->number);
+    bool in_turn = newest && !host->unaveraged && !is_missing(host, beat->number);
     if (newest && !in_turn)
         show(host, &waiting);
-    if (!in_turn && !host->backlog && !newest)
+    if (!in_turn && !host->unaveraged && !newest)
         return; /* nobody waits for it: what is newer was averaged */
     wait_in_line(host, &waiting, c);
-    if (host->backlog)
+    if (host->unaveraged)
         drain(host, c);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* averaging.h - in which order the heartbeats of a host go into its averages.
  *
- * Averages go forward only. So after an absence, beats wait (record/backlog.h) for those that the agent still keeps: until
+ * Averages go forward only. So after an absence, beats wait (record/unaveraged.h) for those that the agent still keeps: until
  * nothing from its oldest kept one on is missing, at most 15 minutes after the host is back. Only then is a gap unknown. Pure. */
 #ifndef RECEIVER_JUDGE_AVERAGING_H
 #define RECEIVER_JUDGE_AVERAGING_H

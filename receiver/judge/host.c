@@ -165,18 +165,18 @@ static void visit_displaced(struct codec *codec, struct host *host)
     visit_instant(codec, &d->deadline[1]);
 }
 
-static void visit_backlog(struct codec *codec, struct host *host)
+static void visit_unaveraged(struct codec *codec, struct host *host)
 {
-    bool present = host->backlog != NULL;
+    bool present = host->unaveraged != NULL;
     visit_bool(codec, &present);
     if (!present || codec->failed)
         return;
-    if (codec_is_reading(codec) && !(host->backlog = backlog_create((struct instant){0}))) {
+    if (codec_is_reading(codec) && !(host->unaveraged = unaveraged_create((struct instant){0}))) {
         codec->failed = true;
         return;
     }
-    backlog_visit(codec, host->backlog);
-    if (host->backlog->count == 0) /* nothing that waits is no backlog */
+    unaveraged_visit(codec, host->unaveraged);
+    if (host->unaveraged->count == 0) /* an empty list is none */
         codec->failed = true;
 }
 
@@ -216,7 +216,7 @@ void host_visit(struct codec *codec, struct host *host)
     averages_visit(codec, &host->averages);
     codec_u32(codec, &host->averaged);
     codec_u32(codec, &host->oldest_kept);
-    visit_backlog(codec, host);
+    visit_unaveraged(codec, host);
     codec_i64(codec, &host->settled_to);
     codec_i64(codec, &host->written_to);
     int64_t changed_from = host_changed_from(host);
@@ -229,7 +229,7 @@ size_t host_checkpoint_len_max(const struct host *host)
 {
     size_t told = host->silence ? host->silence->told_count : 0;
     size_t row = sizeof(struct averages_row) + 16;
-    size_t waiting = host->backlog ? host->backlog->count * sizeof(struct backlog_beat) : 0;
+    size_t waiting = host->unaveraged ? host->unaveraged->count * sizeof(struct unaveraged_beat) : 0;
     return 1024 + waiting + sizeof(struct displaced) + sizeof(struct averages) + host->averages.row_count * row +
            told * 24;
 }
@@ -242,7 +242,7 @@ void host_table_free(struct host_table *table)
             continue;
         host_end_silence(host);
         averages_free(&host->averages);
-        backlog_destroy(host->backlog);
+        unaveraged_destroy(host->unaveraged);
         free(host->displaced);
         free(host->clone);
         free(host->alias);

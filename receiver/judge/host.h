@@ -20,7 +20,7 @@
 #include "receiver/judge/silence.h"
 #include "receiver/judge/state.h"
 #include "receiver/record/averages.h"
-#include "receiver/record/backlog.h"
+#include "receiver/record/unaveraged.h"
 
 /* A span of the current silence as it was last told to the log. */
 struct told {
@@ -105,15 +105,15 @@ struct host {
     /* record */
     uint64_t position; /* number of the last fact that the checkpoint in the database contains */
     struct averages averages;
-    uint32_t averaged;       /* number of the last beat in them */
-    uint32_t oldest_kept;    /* as the newest beat told */
-    struct backlog *backlog; /* beats that wait for earlier ones; owned, NULL: none */
-    int64_t settled_to;      /* the watermark last handed out: never goes back */
-    bool in_flush;           /* the RRD thread is at its files */
-    bool suspect;            /* the last run ended in the middle: state.rrd is to be compared with the log once */
-    bool unwritten;          /* they could not be written when last tried */
-    int64_t written_to;      /* state.rrd holds the record up to this second; 0: nothing */
-    int64_t changed_from;    /* earliest second at which the log changed since then; INT64_MAX: nowhere */
+    uint32_t averaged;             /* number of the last beat in them */
+    uint32_t oldest_kept;          /* as the newest beat told */
+    struct unaveraged *unaveraged; /* beats that wait for earlier ones; owned, NULL: none */
+    int64_t settled_to;            /* the watermark last handed out: never goes back */
+    bool in_flush;                 /* the RRD thread is at its files */
+    bool suspect;                  /* the last run ended in the middle: state.rrd is to be compared with the log once */
+    bool unwritten;                /* they could not be written when last tried */
+    int64_t written_to;            /* state.rrd holds the record up to this second; 0: nothing */
+    int64_t changed_from;          /* earliest second at which the log changed since then; INT64_MAX: nowhere */
     /* The same of what the RRD thread is writing now: still to be told by a checkpoint, until it is written. */
     int64_t flushing_from;
     bool in_queue;       /* of hosts whose state.rrd is to be made (listen/flush_plan.h) ... */

@@ -94,7 +94,7 @@ static void check_rows(const struct scene *scene, const struct scene *truth)
     }
     assert_memory_equal(a->sum, b->sum, sizeof a->sum);
     assert_memory_equal(a->bytes, b->bytes, sizeof a->bytes);
-    assert_null(host_of(scene)->backlog);
+    assert_null(host_of(scene)->unaveraged);
 }
 
 /* Bytes in all rows and the period that is being filled, against what the counters moved between two beats. */
@@ -188,7 +188,7 @@ static void test_one_never_comes(void **state)
     }
     send(&scene, 46, 46 * 60, 21, false);
     assert_int_equal(host_of(&scene)->averages.last.ns, at(46 * 60).ns);
-    assert_null(host_of(&scene)->backlog);
+    assert_null(host_of(&scene)->unaveraged);
     check_total(&scene, 1, 46);
     send(&scene, 25, 46 * 60 + 1, 21, true); /* too late: what is newer is averaged */
     assert_int_equal(host_of(&scene)->averages.last.ns, at(46 * 60).ns);
@@ -204,7 +204,7 @@ static void test_nobody_waits_for_what_is_gone(void **state)
         open_scene(&scene, *(uint64_t *)(*state));
         send_all(&scene, 1, 20);
         send(&scene, 31, 31 * 60, 21, false);
-        assert_non_null(host_of(&scene)->backlog);
+        assert_non_null(host_of(&scene)->unaveraged);
         if (how == 0) {
             send(&scene, 32, 32 * 60, 31, false);
         } else if (how == 1) {
@@ -216,7 +216,7 @@ static void test_nobody_waits_for_what_is_gone(void **state)
             memcpy(beat.metrics, scene.beats[32].metrics, sizeof beat.metrics);
             assert_int_equal(speaker_send(&scene.host, scene.receiver, at(32 * 60), &beat).type, ANSWER_ACK);
         }
-        assert_null(host_of(&scene)->backlog);
+        assert_null(host_of(&scene)->unaveraged);
         check_total(&scene, 1, how == 1 ? 31 : 32);
         close_scene(&scene);
     }
