@@ -140,7 +140,9 @@ static void end_silence(struct host *host, const struct fact_beat *beat, bool ne
     s->new_start = new_start;
     s->boot_at = instant_add(beat->at, -(int64_t)(beat->uptime_ms * (uint64_t)NS_PER_MS));
     s->frozen_ns = stood_still_ns(host, beat, c);
-    if (s->goodbye == GOODBYE_NONE && (new_boot || new_start)) {
+    /* Of a boot that began before the last beat (of a clone, or heard late after a stall) the end before is no news of this silence. */
+    bool followed = new_start || (new_boot && instant_before(s->last, s->boot_at));
+    if (s->goodbye == GOODBYE_NONE && followed) {
         if (beat->previous_end == PREVIOUS_STOPPED)
             s->goodbye = GOODBYE_STOPPED;
         else if (beat->previous_end == PREVIOUS_SHUTDOWN)
