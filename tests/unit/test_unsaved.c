@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "receiver/record/timeline.h"
 #include "tests/lib/shelf.h"
 #include "tests/lib/speaker.h"
 
@@ -41,6 +42,18 @@ static void run(struct fixture *f, int64_t from, int64_t to, const int64_t ends[
     }
 }
 
+static int64_t unknown_seconds(const struct fixture *f, uint32_t host, int64_t from, int64_t to)
+{
+    struct timeline timeline = {0};
+    struct timeline_seconds seconds;
+    for (size_t i = 0; i < f->shelf.line_count; i++)
+        if (f->shelf.lines[i].host == host)
+            assert_int_equal(timeline_add(&timeline, &f->shelf.lines[i]), 0);
+    timeline_count(&timeline, ZERO + from, ZERO + to, &seconds);
+    timeline_free(&timeline);
+    return seconds.state[STATE_UNKNOWN];
+}
+
 static void test_give_up(void **state)
 {
     static const char *const names[HOSTS] = {"web1", "web2", "web3", "web4"};
@@ -55,10 +68,11 @@ static void test_give_up(void **state)
     run(&f, 0, 10020, ends);
     shelf_store(&f.shelf, f.receiver, at(10020));
 
-    /* The disk is full. Hosts die, the receiver stalls, and all of that is given up twice. */
-    run(&f, 10020, 25020, ends);
-    receiver_stalled(f.receiver, at(24990), at(25010));
-    run(&f, 25020, 30000, ends);
+    /* The disk is full. Hosts die, the receiver is cut off for an hour, and all of that is given up twice. */
+    run(&f, 10020, 22020, ends);
+    receiver_isolated(f.receiver, at(22000), true);
+    receiver_isolated(f.receiver, at(25600), false);
+    run(&f, 25620, 30000, ends);
     assert_true(receiver_unsaved(f.receiver) > 10000);
     receiver_give_up_facts(f.receiver, at(30000));
     assert_true(receiver_unsaved(f.receiver) < 100);
@@ -97,6 +111,8 @@ static void test_give_up(void **state)
     run(&f, 45120, 50000, (const int64_t[HOSTS]){INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX});
     shelf_store(&f.shelf, f.receiver, at(50000));
     assert_null(f.shelf.fault);
+    assert_in_range(unknown_seconds(&f, 2, 22000, 25600), 3600, 3600);
+    assert_in_range(unknown_seconds(&f, 2, 26000, 40000), 0, 0);
     for (uint32_t id = 1; id <= HOSTS; id++)
         assert_int_equal(receiver_hosts(f.receiver)->hosts[id]->state, STATE_UP);
     receiver_destroy(f.receiver);
