@@ -10,6 +10,7 @@
 #define PATIENCE_MIN_NS (3 * NS_PER_S)
 /* It doubles while nothing becomes safe, so that a receiver with a full disk is not sent everything over and over. */
 #define PATIENCE_MAX_NS (3600 * NS_PER_S)
+#define PACE_MAX_NS (1800 * NS_PER_S)
 /* So long an ack may take, or as long as it takes to send BACKLOG_RECENT others. */
 #define AGAIN_NS (3 * NS_PER_S)
 
@@ -48,8 +49,10 @@ bool backlog_ack(struct backlog *backlog, uint64_t counter, uint32_t number, uin
     if (counter <= backlog->since)
         return false;
     /* A number whose place belongs to a newer one by now is none of those that are kept. */
-    if (number != 0 && number < newest && newest - number <= AGENT_KEEP_MAX)
+    if (number != 0 && number < newest && newest - number <= AGENT_KEEP_MAX) {
         set_arrived(backlog, number, true);
+        backlog->unanswered = 0;
+    }
     if (safe == 0 || counter <= backlog->safe_counter) /* 0 only says that the oldest one is not there yet */
         return true;
     safe = safe > newest ? newest : safe < backlog->base ? backlog->base : safe;
@@ -119,6 +122,11 @@ uint32_t backlog_next(const struct backlog *backlog, const struct kept *kept, st
 void backlog_sent(struct backlog *backlog, uint32_t number, struct instant now, int64_t interval_ns)
 {
     int64_t pace_ns = retry_unit_ns(interval_ns);
+    if (pace_ns > interval_ns / 5)
+        pace_ns = interval_ns / 5;
     backlog->recent[backlog->recent_count++ % BACKLOG_RECENT] = (struct backlog_recent){number, now};
-    backlog->next = instant_add(now, pace_ns < interval_ns / 5 ? pace_ns : interval_ns / 5);
+    /* A receiver that wants none of them is not to be sent more of these than of the others. */
+    for (uint32_t i = ++backlog->unanswered / BACKLOG_RECENT; i > 0 && pace_ns < PACE_MAX_NS; i--)
+        pace_ns *= 2;
+    backlog->next = instant_add(now, pace_ns);
 }

@@ -29,6 +29,7 @@ struct backlog {
 
     struct instant next;                          /* nothing is sent before */
     struct backlog_recent recent[BACKLOG_RECENT]; /* what was sent last */
+    uint32_t unanswered;                          /* how many were sent since one of them was acked */
     uint32_t recent_count;                        /* [count % BACKLOG_RECENT] is the next to be overwritten */
 
     uint32_t watched; /* the oldest that is not safe, if it is acked, ... */

@@ -337,7 +337,7 @@ void sim_start_agent(struct sim *sim, size_t index)
     struct sim_host *host = &sim->hosts[index];
     struct agent_options options = {.interval_ns = host->interval_ns,
                                     .receiver_count = 1,
-                                    .keep = sim->options.keepless ? 0 : AGENT_KEEP_MAX,
+                                    .keep = sim->options.keepless || sim->options.plain ? 0 : AGENT_KEEP_MAX,
                                     .previous_end = host->run_state,
                                     .random = agent_random,
                                     .random_context = &host->random};

@@ -451,6 +451,25 @@ static void test_kept_beat_is_lost(void **state)
     assert_int_equal(missing(0, 7), 0);
 }
 
+/* No ack of any kept beat for hours: less and less of them, until one is acked. */
+static void test_kept_beats_are_not_wanted(void **state)
+{
+    (void)state;
+    begin(60 * S, 1, AGENT_KEEP_MAX, 100 * MS);
+    run_until(30 * S);
+    rig.models[0].away = true;
+    run_until(290 * S);
+    rig.models[0].away = false;
+    rig.models[0].lose_kept = 1000000;
+    run_until(14000 * S);
+    assert_in_range(rig.models[0].kept_sent, 100, 200); /* not 13,700 */
+    rig.models[0].lose_kept = 0;
+    clear_trace();
+    run_until(15000 * S);
+    assert_int_equal(missing(0, 250), 0);
+    assert_non_null(strstr(rig.trace, "k2 "));
+}
+
 /* The current beats go first, also in a round that is longer than an interval; the next ack lets it go on. */
 static void test_long_round(void **state)
 {
@@ -714,6 +733,7 @@ int main(void)
         TEST(stored_again),
         TEST(slow_disk),
         TEST(kept_beat_is_lost),
+        TEST(kept_beats_are_not_wanted),
         TEST(long_round),
         TEST(overflow),
         TEST(sleep),
