@@ -30,6 +30,18 @@ struct flush_plan {
     double wheel_debt;
 };
 
+/* The wheel goes on with the host whose facts have waited longest in the journal: where it was when the run before ended. A receiver
+ * that is killed again and again would else write the first hosts only, and keep the facts of all others for ever. */
+static void place_wheel(struct flush_plan *plan, const struct host_table *table)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id] && table->hosts[id]->position < lowest) {
+            lowest = table->hosts[id]->position;
+            plan->wheel = id - 1;
+        }
+}
+
 struct flush_plan *flush_plan_create(struct receiver *receiver)
 {
     struct flush_plan *plan = calloc(1, sizeof *plan);
@@ -40,6 +52,7 @@ struct flush_plan *flush_plan_create(struct receiver *receiver)
     for (uint32_t id = 1; id <= table->count; id++)
         if (table->hosts[id])
             flush_plan_queue(plan, table->hosts[id]);
+    place_wheel(plan, table);
     return plan;
 }
 
