@@ -77,6 +77,17 @@ static bool is_up_in(const struct fleet_walk *walk, int64_t from, int64_t to)
     return false;
 }
 
+/* Where the gap begins in the record: a goodbye that waited in the socket was said before the stall was over, but what the receiver could not
+ * observe comes first. */
+static int64_t begins(const struct fleet_gap *gap, const struct fleet_world *world)
+{
+    int64_t from = gap->last;
+    for (size_t i = 0; i < world->away_count; i++)
+        if (world->away[i].from <= from && world->away[i].to > from && world->away[i].to <= gap->last_arrival + S)
+            from = smaller(world->away[i].to, gap->last_arrival);
+    return from;
+}
+
 /* Whether the record of the gap are these pieces, each but for its edges, and nothing besides. Of a time whose absences
  * the receiver has forgotten by now (a hundred in one silence) it may still say what it said then. */
 static bool fits(const struct fleet_walk *walk, const struct fleet_gap *gap, const struct fleet_world *world,
@@ -87,7 +98,7 @@ static bool fits(const struct fleet_walk *walk, const struct fleet_gap *gap, con
     int64_t from = gap->last, to = smaller(gap->next, gap->now);
     int64_t last_s = second_of(to) - 1; /* what the beat or goodbye itself changed is the next gap's */
     for (size_t i = walk->span; i < timeline->count && timeline->spans[i].from <= last_s; i++)
-        changes += timeline->spans[i].from > second_of(from);
+        changes += timeline->spans[i].from > second_of(begins(gap, world));
     bool forgot = world->forgotten_to > from;
     if (count == 0)
         return true; /* it has no length */
