@@ -147,7 +147,9 @@ static void settle(struct view *view)
     view->unobserved = lapses.unobserved;
     view->start = has_bye(gap) ? gap->last : estimate_start(view);
     view->start_slack_ns = has_bye(gap) ? S : S + (gap->interval_most_ns - gap->interval_least_ns) / 2;
-    view->end = gap->new_boot && !view->world->conservative ? smaller(gap->boot, gap->next) : gap->next;
+    /* A boot before the last sign of life, which waited in the socket meanwhile, is no edge. */
+    bool has_edge = gap->new_boot && gap->boot > gap->last;
+    view->end = has_edge && !view->world->conservative ? smaller(gap->boot, gap->next) : gap->next;
     view->limit = gap->bye == FLEET_NO_BYE ? NEVER : excuse_limit(view);
     int64_t gap_ns = gap->next == NEVER ? 0 : gap->next - gap->last;
     bool froze = !gap->new_boot && !gap->ended_by_bye && gap->bye == FLEET_NO_BYE && view->late && gap_ns > 0 &&
@@ -176,7 +178,7 @@ static struct answer base_answer(const struct view *view, int64_t t)
         return up;
     if (gap->bye == FLEET_SHUTDOWN)
         return (struct answer){t < view->limit ? STATE_ADMIN : STATE_DOWN, CAUSE_SHUTDOWN};
-    if (gap->new_boot)
+    if (gap->new_boot && gap->boot > gap->last)
         return (struct answer){STATE_DOWN, CAUSE_REBOOT};
     if (gap->bye == FLEET_STOPPED && view->late)
         return (struct answer){t < view->limit ? STATE_UNKNOWN : STATE_DOWN, CAUSE_AGENT_STOPPED};
