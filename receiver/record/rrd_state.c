@@ -177,8 +177,8 @@ static int rebuild(struct rrd_store *store, const char *name, const struct timel
     int64_t last;
     if (rrd_store_make_folder(store, name, error) < 0)
         return -1;
-    /* One that cannot be looked at now is replaced all the same: somebody asked for it. */
-    if (rrd_store_look(store, path, &state_schema, to, &last, error) == RRD_LOOK_TROUBLE && !keep_old)
+    /* Whatever the old one is like, who asks for another has it as .bak afterwards. */
+    if (!keep_old && rrd_store_look(store, path, &state_schema, to, &last, error) == RRD_LOOK_TROUBLE)
         return -1;
     return build(path, log, to, keep_old, error);
 }
