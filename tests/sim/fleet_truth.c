@@ -88,6 +88,14 @@ static int64_t begins(const struct fleet_gap *gap, const struct fleet_world *wor
     return from;
 }
 
+/* How far its end is uncertain: of the age of the beat that ends it half an interval is believed, and which one was learned is known
+ * within bounds only. */
+static int64_t end_slack(const struct fleet_gap *gap)
+{
+    bool cut_short = gap->next < gap->now && gap->next_arrival - gap->next >= gap->interval_least_ns * 49 / 100;
+    return cut_short ? (gap->interval_most_ns - gap->interval_least_ns) / 2 + S : 0;
+}
+
 /* Whether the record of the gap are these pieces, each but for its edges, and nothing besides. Of a time whose absences
  * the receiver has forgotten by now (a hundred in one silence) it may still say what it said then. */
 static bool fits(const struct fleet_walk *walk, const struct fleet_gap *gap, const struct fleet_world *world,
@@ -95,7 +103,7 @@ static bool fits(const struct fleet_walk *walk, const struct fleet_gap *gap, con
 {
     const struct timeline *timeline = &walk->timeline;
     size_t changes = 0;
-    int64_t from = gap->last, to = smaller(gap->next, gap->now);
+    int64_t from = gap->last, to = smaller(gap->next, gap->now) - end_slack(gap);
     int64_t last_s = second_of(to) - 1; /* what the beat or goodbye itself changed is the next gap's */
     for (size_t i = walk->span; i < timeline->count && timeline->spans[i].from <= last_s; i++)
         changes += timeline->spans[i].from > second_of(begins(gap, world));
