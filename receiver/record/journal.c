@@ -94,8 +94,10 @@ static int prepare_database(struct journal *journal, struct error *error)
     int persist = 1; /* readers of another user cannot create the WAL files: they stay when the receiver stops */
     (void)sqlite3_busy_timeout(journal->db, 5000);
     (void)sqlite3_file_control(journal->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    /* Debian's SQLite overwrites what is deleted: each byte of the journal would be written twice, many MB in one commit. */
     if (check_version(journal, &version, error) != 0 ||
-        run_sql(journal, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open", error) != 0)
+        run_sql(journal, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF;", "open",
+                error) != 0)
         return -1;
     journal->synced = true;
     if (version == 0 && run_sql(journal, "BEGIN IMMEDIATE;" SCHEMA_SQL "COMMIT;", "create the tables of", error) != 0)
