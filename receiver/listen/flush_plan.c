@@ -10,6 +10,7 @@
 #define INTERVAL_LARGE_HOSTS 2000
 /* On request; a job of so many takes well under a second, and the next one can be another's. */
 #define REQUESTED_PER_JOB 1000
+#define TRIMS_PER_TURN 16
 
 /* Hosts whose files somebody asked for. */
 struct request {
@@ -28,6 +29,7 @@ struct flush_plan {
     double makes;                     /* files that may be made now */
     uint32_t wheel;                   /* host that it passed last */
     double wheel_debt;
+    uint32_t passed; /* hosts that it passed since the journal was last trimmed */
 };
 
 /* The wheel goes on with the host whose facts have waited longest in the journal: where it was when the run before ended. A receiver
@@ -40,6 +42,8 @@ static void place_wheel(struct flush_plan *plan, const struct host_table *table)
             lowest = table->hosts[id]->position;
             plan->wheel = id - 1;
         }
+    plan->passed = UINT32_MAX / 2; /* the journal may be trimmed at once: the run before wrote files, too */
+    plan->wheel_debt = 1;          /* a run shorter than it takes to pass one host passes one all the same */
 }
 
 struct flush_plan *flush_plan_create(struct receiver *receiver)
@@ -216,14 +220,13 @@ static int64_t interval_ns(const struct flush_plan *plan, uint32_t hosts)
 }
 
 /* The hosts whose turn it is: each one once in an interval, spread evenly. */
-static uint32_t turn_wheel(struct flush_plan *plan, struct flush_job *job, int64_t elapsed_ns, struct instant now)
+static void turn_wheel(struct flush_plan *plan, struct flush_job *job, int64_t elapsed_ns, struct instant now)
 {
     const struct host_table *table = receiver_hosts(plan->receiver);
-    uint32_t passed = 0;
     plan->wheel_debt += table->count * (double)elapsed_ns / (double)interval_ns(plan, table->count);
     if (plan->wheel_debt > table->count)
         plan->wheel_debt = table->count; /* after a long stall: nobody twice */
-    for (; plan->wheel_debt >= 1; plan->wheel_debt--, passed++) {
+    for (; plan->wheel_debt >= 1; plan->wheel_debt--, plan->passed++) {
         plan->wheel = plan->wheel % table->count + 1;
         struct host *host = table->hosts[plan->wheel];
         if (!host || host->in_flush)
@@ -233,10 +236,23 @@ static uint32_t turn_wheel(struct flush_plan *plan, struct flush_job *job, int64
             push(plan, host); /* also one that could not be made before */
         flush_job_add(job, plan->receiver, host, make ? FLUSH_ROWS : FLUSH_ALL, now);
     }
-    return passed;
 }
 
-uint32_t flush_plan_fill(struct flush_plan *plan, struct flush_job *job, struct instant now, struct waiter **waiters)
+/* A turn of the wheel lets go of as many facts as were heard in it: not in one commit. */
+uint64_t flush_plan_trim(struct flush_plan *plan)
+{
+    const struct host_table *table = receiver_hosts(plan->receiver);
+    if (plan->passed <= table->count / TRIMS_PER_TURN)
+        return 0;
+    plan->passed = 0;
+    uint64_t lowest = receiver_last_fact(plan->receiver);
+    for (uint32_t id = 1; id <= table->count; id++)
+        if (table->hosts[id] && table->hosts[id]->position < lowest)
+            lowest = table->hosts[id]->position;
+    return lowest;
+}
+
+void flush_plan_fill(struct flush_plan *plan, struct flush_job *job, struct instant now, struct waiter **waiters)
 {
     if (plan->planned_at.ns == 0)
         plan->planned_at = instant_add(now, -NS_PER_S);
@@ -247,5 +263,5 @@ uint32_t flush_plan_fill(struct flush_plan *plan, struct flush_job *job, struct 
         plan->makes = FLUSH_PLAN_MAKES_PER_S;
     take_requests(plan, job, now, waiters);
     take_queue(plan, job, now);
-    return turn_wheel(plan, job, elapsed_ns, now);
+    turn_wheel(plan, job, elapsed_ns, now);
 }

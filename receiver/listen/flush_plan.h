@@ -43,8 +43,10 @@ bool flush_plan_has_requests(const struct flush_plan *plan);
 /* Forgets who asked; what was asked is done all the same. */
 void flush_plan_forget(struct flush_plan *plan, const void *context);
 
-/* Fills a job with what is due at `now`. Adds to `waiters` those who are to be told when it is done. Returns how many hosts the
- * wheel has passed. */
-uint32_t flush_plan_fill(struct flush_plan *plan, struct flush_job *job, struct instant now, struct waiter **waiters);
+/* Fills a job with what is due at `now`. Adds to `waiters` those who are to be told when it is done. */
+void flush_plan_fill(struct flush_plan *plan, struct flush_job *job, struct instant now, struct waiter **waiters);
+
+/* Facts up to this number are in the checkpoints of all hosts, and may go. 0: not looked, since the wheel has hardly moved. */
+uint64_t flush_plan_trim(struct flush_plan *plan);
 
 #endif

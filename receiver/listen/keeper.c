@@ -46,7 +46,6 @@ struct keeper {
     bool whole;                  /* facts were given up: the next batch holds the checkpoints of all */
     struct heard_beat *unsynced; /* stored, but not yet surely on the disk */
     size_t unsynced_count, unsynced_capacity;
-    uint32_t trim_at; /* hosts looked at since the journal was last trimmed */
 
     /* for the next batch */
     struct pending pending;
@@ -206,20 +205,6 @@ static void run_commit(struct worker_job *job)
 
 /* ---- cutting a batch ---- */
 
-/* Facts up to here are in the checkpoint of every host. Looked for once a turn of the wheel. */
-static uint64_t trim_to(struct keeper *keeper)
-{
-    const struct host_table *table = receiver_hosts(keeper->receiver);
-    if (keeper->trim_at <= table->count)
-        return 0;
-    keeper->trim_at = 0;
-    uint64_t lowest = receiver_last_fact(keeper->receiver);
-    for (uint32_t id = 1; id <= table->count; id++)
-        if (table->hosts[id] && table->hosts[id]->position < lowest)
-            lowest = table->hosts[id]->position;
-    return lowest;
-}
-
 static void plan_flush(struct keeper *keeper, struct commit_job *commit, struct instant now)
 {
     if (keeper->flushing)
@@ -228,7 +213,7 @@ static void plan_flush(struct keeper *keeper, struct commit_job *commit, struct 
     if (!job)
         return;
     struct waiter *waiters = NULL;
-    keeper->trim_at += flush_plan_fill(keeper->plan, job, now, &waiters);
+    flush_plan_fill(keeper->plan, job, now, &waiters);
     if (flush_job_count(job) == 0 && !waiters) {
         flush_job_destroy(job);
         return;
@@ -302,7 +287,7 @@ static struct commit_job *cut(struct keeper *keeper, struct instant now, bool cl
     commit->waiters = keeper->waiters;
     keeper->waiters = NULL;
     batch->labels = &commit->labels;
-    batch->trim_to = keeper->whole ? receiver_last_fact(keeper->receiver) : trim_to(keeper);
+    batch->trim_to = keeper->whole ? receiver_last_fact(keeper->receiver) : flush_plan_trim(keeper->plan);
     keeper->whole = false;
     batch->alive = now;
     batch->alive_second = labels_second(&commit->labels, now);

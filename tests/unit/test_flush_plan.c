@@ -27,7 +27,24 @@ static struct instant at(double second)
     return (struct instant){(int64_t)((1000 + second) * 1e9)};
 }
 
-/* All are heard and written up to a second; none is to be made. */
+/* What a job was given, and as if the RRD thread had written it. */
+static size_t one_job(struct fixture *f, double second)
+{
+    struct waiter *waiters = NULL;
+    struct flush_job *job = flush_job_create();
+    flush_plan_fill(f->plan, job, at(second), &waiters);
+    size_t count = flush_job_count(job);
+    for (size_t i = 0; i < count; i++) {
+        struct host *host = f->hosts[flush_job_host(job, i)];
+        host->in_flush = false;
+        host->flushing_from = INT64_MAX;
+    }
+    waiters_tell(waiters);
+    flush_job_destroy(job);
+    return count;
+}
+
+/* All are heard and written up to a second; none is to be made, and the wheel has passed what it passes at a start. */
 static int set_up(void **state)
 {
     static const struct receiver_options options = {.planned_limit_ns = 1800 * NS_PER_S, .host_count_max = HOSTS};
@@ -50,6 +67,7 @@ static int set_up(void **state)
     f->plan = flush_plan_create(f->receiver);
     assert_non_null(f->plan);
     flush_plan_set_interval(f->plan, SLOWLY_NS); /* the wheel turns slowly, but where it is tested */
+    assert_int_equal(one_job(f, -1), 1);
     *state = f;
     return 0;
 }
@@ -66,23 +84,6 @@ static int tear_down(void **state)
 static void tell(void *context)
 {
     ((struct fixture *)context)->told++;
-}
-
-/* What a job was given, and as if the RRD thread had written it. */
-static size_t one_job(struct fixture *f, double second)
-{
-    struct waiter *waiters = NULL;
-    struct flush_job *job = flush_job_create();
-    (void)flush_plan_fill(f->plan, job, at(second), &waiters);
-    size_t count = flush_job_count(job);
-    for (size_t i = 0; i < count; i++) {
-        struct host *host = f->hosts[flush_job_host(job, i)];
-        host->in_flush = false;
-        host->flushing_from = INT64_MAX;
-    }
-    waiters_tell(waiters);
-    flush_job_destroy(job);
-    return count;
 }
 
 static void outdate(struct fixture *f, int first, int last)
@@ -119,7 +120,7 @@ static void test_a_checkpoint_tells_what_is_being_written(void **state)
     struct waiter *waiters = NULL;
     outdate(f, 7, 7);
     struct flush_job *job = flush_job_create();
-    (void)flush_plan_fill(f->plan, job, at(0), &waiters);
+    flush_plan_fill(f->plan, job, at(0), &waiters);
     assert_int_equal(flush_job_count(job), 1);
     assert_int_equal(host_changed_from(f->hosts[7]), 1699999000);
     assert_true(host_is_outdated(f->hosts[7]));
@@ -192,7 +193,43 @@ static void test_a_restart_fills_it_again(void **state)
     f->plan = flush_plan_create(f->receiver);
     flush_plan_set_interval(f->plan, SLOWLY_NS);
     assert_int_equal(flush_plan_outdated(f->plan), 2);
-    assert_int_equal(one_job(f, 0), 2);
+    assert_int_equal(one_job(f, 0), 3); /* and the one whose turn it is */
+}
+
+/* Runs of which none lasts for a turn: each goes on where the one before was. */
+static void test_short_runs_pass_all_hosts(void **state)
+{
+    struct fixture *f = *state;
+    static const double runs_s[] = {3, 0.001, 4, 3, 0.001, 3}; /* at 20 hosts a second, and one at each start */
+    for (unsigned i = 0; i < HOSTS; i++)                       /* the wheel came to a stand behind host 150 */
+        f->hosts[(150 + i) % HOSTS + 1]->position = i + 1;
+    uint64_t fact = HOSTS + 1;
+    size_t passed = 0;
+    for (size_t run = 0; run < sizeof runs_s / sizeof *runs_s; run++) {
+        flush_plan_destroy(f->plan);
+        f->plan = flush_plan_create(f->receiver);
+        flush_plan_set_interval(f->plan, HOSTS / 20 * NS_PER_S);
+        uint64_t lowest = UINT64_MAX;
+        for (int i = 1; i <= HOSTS; i++)
+            lowest = f->hosts[i]->position < lowest ? f->hosts[i]->position : lowest;
+        assert_int_equal(flush_plan_trim(f->plan),
+                         lowest < receiver_last_fact(f->receiver) ? lowest : receiver_last_fact(f->receiver));
+        assert_int_equal(flush_plan_trim(f->plan), 0); /* once */
+        for (double at_s = 0; at_s < runs_s[run]; at_s++) {
+            struct waiter *waiters = NULL;
+            struct flush_job *job = flush_job_create();
+            flush_plan_fill(f->plan, job, at(100 * (double)run + at_s), &waiters);
+            for (size_t i = 0; i < flush_job_count(job); i++, passed++) {
+                uint32_t host = flush_job_host(job, i);
+                if (passed < HOSTS)
+                    assert_int_equal(host, (150 + passed) % HOSTS + 1);
+                f->hosts[host]->in_flush = false;
+                f->hosts[host]->position = fact++;
+            }
+            flush_job_destroy(job);
+        }
+    }
+    assert_true(passed > HOSTS * 3 / 4);
 }
 
 int main(void)
@@ -204,6 +241,7 @@ int main(void)
         ROW(test_requests_come_first_and_in_turns),
         ROW(test_the_wheel_makes_nothing),
         ROW(test_a_restart_fills_it_again),
+        ROW(test_short_runs_pass_all_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
