@@ -176,6 +176,8 @@ static struct answer base_answer(const struct view *view, int64_t t)
         return up; /* it was not missed before it froze */
     if (t < view->start)
         return up;
+    if (gap->bye_lost && gap->new_boot && gap->boot <= gap->last)
+        return up; /* what that boot reports was before the last sign of life */
     if (gap->bye == FLEET_SHUTDOWN)
         return (struct answer){t < view->limit ? STATE_ADMIN : STATE_DOWN, CAUSE_SHUTDOWN};
     if (gap->new_boot && gap->boot > gap->last)
