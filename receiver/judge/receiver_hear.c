@@ -206,6 +206,9 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
     receiver_observe_heard(receiver, now);
     struct instant at = due_instant(now, bye->age_ms, expectation_interval_ns(&host->expectation));
     fact.bye = (struct fact_bye){at, bye->agent_start, bye->reason};
+    const struct silence *silence = host_open_silence(host);
+    if (silence && silence->judged && silence->goodbye == GOODBYE_NONE && bye->agent_start == host->agent_start)
+        receiver_look_for_lost(receiver, now, host); /* it ran on, and takes its leave now */
     receiver_note(receiver, &fact);
     receiver->statistics[RECEIVER_BYES]++;
     return answer;
