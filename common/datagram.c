@@ -37,10 +37,11 @@ static void header_visit(struct codec *c, struct header *header)
     codec_bytes(c, header->nonce, sizeof header->nonce);
 }
 
-/* The reserved types are refused like unknown ones: nothing could be done with them, and no key is theirs yet. */
+/* The reserved type is refused like unknown ones: nothing could be done with it, and no key is its yet. */
 static bool type_is_known(uint8_t type)
 {
-    return type == DATAGRAM_BEAT || type == DATAGRAM_ACK || type == DATAGRAM_CHALLENGE || type == DATAGRAM_BYE;
+    return type == DATAGRAM_BEAT || type == DATAGRAM_ACK || type == DATAGRAM_CHALLENGE || type == DATAGRAM_BYE ||
+           type == DATAGRAM_PEER;
 }
 
 enum datagram_fault datagram_parse(struct datagram *out, const uint8_t *bytes, size_t len)

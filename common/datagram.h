@@ -33,7 +33,7 @@ enum datagram_type {
     DATAGRAM_CHALLENGE = 3,
     DATAGRAM_DETAIL = 4, /* reserved */
     DATAGRAM_BYE = 5,
-    DATAGRAM_PEER = 6 /* reserved */
+    DATAGRAM_PEER = 6 /* between receivers */
 };
 
 /* A parsed header. Pointers lead into the datagram. */

@@ -47,6 +47,16 @@ void key_derive_ack(struct key *out, const struct key *host)
     derive(out, host, "ack", 3);
 }
 
+void key_derive_peer(struct key *out, const struct key *site, const char *from, const char *to)
+{
+    size_t from_len = strlen(from), to_len = strlen(to);
+    assert(name_is_valid(from, from_len) && name_is_valid(to, to_len));
+    uint8_t input[4 + 1 + 2 * NAME_LEN_MAX] = {'p', 'e', 'e', 'r', (uint8_t)from_len};
+    memcpy(input + 5, from, from_len);
+    memcpy(input + 5 + from_len, to, to_len);
+    derive(out, site, input, 5 + from_len + to_len);
+}
+
 void key_derive_view(struct key *out, const struct key *site)
 {
     derive(out, site, "view", 4);

@@ -31,6 +31,8 @@ void key_derive_host(struct key *out, const struct key *site, uint8_t generation
 /* The keys of the two directions, from a host key. */
 void key_derive_agent(struct key *out, const struct key *host);
 void key_derive_ack(struct key *out, const struct key *host);
+/* The key with which receiver `from` speaks to receiver `to`; both names must be valid. */
+void key_derive_peer(struct key *out, const struct key *site, const char *from, const char *to);
 /* The key of the web pages, from a site key. */
 void key_derive_view(struct key *out, const struct key *site);
 

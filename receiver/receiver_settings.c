@@ -68,6 +68,17 @@ static int check_edges(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resu
     return 0;
 }
 
+static int check_peer_address(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    char host[256], port[8];
+    (void)opt;
+    if (address_split(host, sizeof host, port, sizeof port, value, SETTINGS_DEFAULT_PORT) != 0)
+        return settings_fail(cfg, "peer address \"%s\" is not understood; write HOST, HOST:PORT or [ADDRESS]:PORT",
+                             value);
+    *(const char **)result = value;
+    return 0;
+}
+
 static int check_zone(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     (void)opt;
@@ -171,6 +182,34 @@ static int take_name(struct receiver_settings *out, cfg_t *cfg, struct error *er
     return out->name && out->data && (out->time_zone || !zone) ? 0 : error_set(error, "out of memory");
 }
 
+static int take_peers(struct receiver_settings *out, cfg_t *cfg, const char *name, struct error *error)
+{
+    unsigned count = cfg_size(cfg, "peer");
+    if (count > PEERS_MAX)
+        return error_set(error, "%s: %u peers; a receiver has at most %d", name, count, PEERS_MAX);
+    if (count > 0 && !name_is_valid(out->name, strlen(out->name)))
+        return error_set(error, "%s: name \"%s\": a receiver with peers needs a name of a-z 0-9 . _ -; set `name`",
+                         name, out->name);
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(cfg, "peer", i);
+        const char *title = cfg_title(section), *address = cfg_getstr(section, "address");
+        if (!name_is_valid(title, strlen(title)))
+            return error_set(error, "%s: peer \"%s\" is not a name of a-z 0-9 . _ -; write the peer's own `name`", name,
+                             title);
+        if (strcmp(title, out->name) == 0)
+            return error_set(error, "%s: peer %s has the name of this very receiver; give each its own `name`", name,
+                             title);
+        if (!address)
+            return error_set(error, "%s: peer %s has no address; add address = \"HOST:PORT\"", name, title);
+        memcpy(out->peers[i].name, title, strlen(title) + 1);
+        out->peers[i].address = strdup(address);
+        if (!out->peers[i].address)
+            return error_set(error, "out of memory");
+        out->peer_count = i + 1;
+    }
+    return 0;
+}
+
 static int take(struct receiver_settings *out, cfg_t *cfg, const char *name, struct error *error)
 {
     if (take_name(out, cfg, error) != 0 ||
@@ -185,6 +224,8 @@ static int take(struct receiver_settings *out, cfg_t *cfg, const char *name, str
         out->generations[cfg_getnint(cfg, "generations", i) & 0xff] = 1;
     if (strcmp(cfg_getstr(cfg, "flush_interval"), "auto") != 0)
         (void)duration_parse(&out->flush_interval_ns, cfg_getstr(cfg, "flush_interval"));
+    if (take_peers(out, cfg, name, error) != 0)
+        return -1;
     out->conservative = strcmp(cfg_getstr(cfg, "outage_edges"), "conservative") == 0;
     (void)duration_parse(&out->planned_limit_ns, cfg_getstr(cfg, "planned_limit"));
     return 0;
@@ -194,6 +235,10 @@ static int take(struct receiver_settings *out, cfg_t *cfg, const char *name, str
 static int load(struct receiver_settings *out, const char *path, const char *text, const char *name,
                 struct error *error)
 {
+    cfg_opt_t peer[] = {
+        CFG_STR_CB("address", NULL, CFGF_NONE, check_peer_address),
+        CFG_END(),
+    };
     cfg_opt_t options[] = {
         CFG_STR_CB("name", NULL, CFGF_NONE, check_not_empty),
         CFG_STR_LIST_CB("listen", "{\"[::]:2004\", \"0.0.0.0:2004\"}", CFGF_NONE, check_listen),
@@ -205,6 +250,7 @@ static int load(struct receiver_settings *out, const char *path, const char *tex
         CFG_STR_CB("outage_edges", "estimate", CFGF_NONE, check_edges),
         CFG_STR_CB("planned_limit", "30m", CFGF_NONE, check_limit),
         CFG_STR_CB("time_zone", NULL, CFGF_NONE, check_zone),
+        CFG_SEC("peer", peer, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
         CFG_END(),
     };
     cfg_t *cfg = path ? settings_parse_file(options, path, error) : settings_parse_text(options, text, name, error);
@@ -234,6 +280,8 @@ void receiver_settings_clear(struct receiver_settings *settings)
         free(settings->listen[i]);
     for (size_t i = 0; i < settings->site_key_count; i++)
         free(settings->site_key_files[i]);
+    for (size_t i = 0; i < settings->peer_count; i++)
+        free(settings->peers[i].address);
     free(settings->name);
     free(settings->data);
     free(settings->revoked);

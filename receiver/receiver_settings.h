@@ -12,6 +12,12 @@
 
 #define RECEIVER_LISTEN_MAX 16
 
+/* Another receiver, as named in its own configuration. */
+struct peer_setting {
+    char name[NAME_LEN_MAX + 1];
+    char *address; /* HOST:PORT, HOST may be a name */
+};
+
 struct receiver_settings {
     char *name;                        /* of this receiver; the machine's by default */
     char *listen[RECEIVER_LISTEN_MAX]; /* ADDRESS:PORT */
@@ -26,6 +32,8 @@ struct receiver_settings {
     bool conservative;         /* outage_edges */
     int64_t planned_limit_ns;
     char *time_zone; /* NULL: the system's */
+    struct peer_setting peers[PEERS_MAX];
+    size_t peer_count;
 };
 
 /* Reads and checks a file. Returns 0 with everything owned by `out` (release with receiver_settings_clear), or -1 with

@@ -134,10 +134,11 @@ def check_settings(source, page, code, example):
     settings = set(re.findall(r'\bCFG_[A-Z_]+\("(\w+)"', (source / code).read_text(encoding="utf-8")))
     if not settings:
         fault(code, "no settings are found in it; tests/help_test.py reads another form")
-    documented = {head.split()[1] for head, _ in page.items(page.section("DESCRIPTION")) if head.startswith("Ic ")}
+    heads = [head for head, _ in page.items(page.section("DESCRIPTION")) if head.startswith("Ic ")]
+    documented = {name for head in heads for name in re.findall(r"\bIc (\w+)", head)}  # a block has its own within
     compare(page, "settings", settings, documented)
     text = (source / example).read_text(encoding="utf-8")
-    shown = set(re.findall(r"^(?:# )?(\w+)(?: = | \w+ \{| \")", text, re.M))
+    shown = set(re.findall(r"^(?:# )?(\w+)(?: = | \w+ \{| \")", text, re.M)) | set(re.findall(r"\{ (\w+) = ", text))
     for one in sorted(settings - shown):
         fault(example, f"{one} is missing")
     for one in re.findall(r"^(?:# )?(\w+) = ", text, re.M):

@@ -102,6 +102,25 @@ static void visit_lost(struct codec *codec, struct fact_lost *lost)
         codec->failed = true;
 }
 
+static void visit_path(struct codec *codec, struct fact_path *path, struct instant now)
+{
+    uint8_t broken = path->broken, state = (uint8_t)path->state, cause = (uint8_t)path->cause;
+    visit_before(codec, &path->at, now);
+    codec_u8(codec, &broken);
+    path->broken = broken != 0;
+    if (!path->broken)
+        return;
+    visit_before(codec, &path->back, now);
+    codec_u8(codec, &state);
+    codec_u8(codec, &cause);
+    if (state >= STATE_COUNT || state == STATE_LATE || cause >= CAUSE_COUNT) {
+        codec->failed = true;
+        return;
+    }
+    path->state = (enum state)state;
+    path->cause = (enum cause)cause;
+}
+
 static void visit_settings(struct codec *codec, struct fact_settings *settings)
 {
     uint8_t conservative = settings->conservative;
@@ -110,6 +129,12 @@ static void visit_settings(struct codec *codec, struct fact_settings *settings)
     settings->conservative = conservative != 0;
     if (settings->planned_limit_ns < 0 || settings->planned_limit_ns > INSTANT_LIMIT_NS / 2)
         codec->failed = true;
+}
+
+bool fact_has_host(enum fact_type type)
+{
+    return type == FACT_BEAT || type == FACT_BYE || type == FACT_FORGOTTEN || type == FACT_PATH ||
+           type == FACT_AGREED || type == FACT_CUT_OFF;
 }
 
 void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous)
@@ -132,11 +157,18 @@ void fact_visit(struct codec *codec, struct fact *fact, struct instant *previous
         visit_u32(codec, &fact->host);
         visit_before(codec, &fact->forgotten.at, fact->now);
         return;
+    case FACT_PATH:
+        visit_u32(codec, &fact->host);
+        visit_path(codec, &fact->path, fact->now);
+        return;
+    case FACT_AGREED:
+    case FACT_CUT_OFF: visit_u32(codec, &fact->host); return;
     case FACT_ABSENCE: visit_absence(codec, &fact->absence); return;
     case FACT_SETTINGS: visit_settings(codec, &fact->settings); return;
     case FACT_LOST: visit_lost(codec, &fact->lost); return;
     case FACT_JUDGED:
     case FACT_DROPS:
+    case FACT_CONTACT:
     case FACT_WINDOWS: return;
     }
     codec->failed = true; /* of a newer version, or damaged */

@@ -18,13 +18,17 @@
 enum fact_type {
     FACT_BEAT = 1,
     FACT_BYE = 2,
-    FACT_JUDGED = 3,   /* deadlines up to `now` have been judged */
-    FACT_ABSENCE = 4,  /* the receiver could not observe */
-    FACT_DROPS = 5,    /* the kernel dropped datagrams of ours */
-    FACT_WINDOWS = 6,  /* maintenance windows have changed */
-    FACT_SETTINGS = 7, /* what was set when the facts after it were judged: a replay must judge alike */
-    FACT_LOST = 8,     /* most hosts fell silent at once */
-    FACT_FORGOTTEN = 9 /* an operator wants to hear no more of a host */
+    FACT_JUDGED = 3,    /* deadlines up to `now` have been judged */
+    FACT_ABSENCE = 4,   /* the receiver could not observe */
+    FACT_DROPS = 5,     /* the kernel dropped datagrams of ours */
+    FACT_WINDOWS = 6,   /* maintenance windows have changed */
+    FACT_SETTINGS = 7,  /* what was set when the facts after it were judged: a replay must judge alike */
+    FACT_LOST = 8,      /* most hosts fell silent at once */
+    FACT_FORGOTTEN = 9, /* an operator wants to hear no more of a host */
+    FACT_PATH = 10,     /* another receiver heard a host that is silent here */
+    FACT_AGREED = 11,   /* the other receivers have not heard it either */
+    FACT_CUT_OFF = 12,  /* contact with them was lost together with it */
+    FACT_CONTACT = 13   /* and has returned */
 };
 
 /* An accepted beat. What rarely changes is left out of the encoding when it is as in the last beat of the host. */
@@ -65,6 +69,14 @@ struct fact_forgotten {
     struct instant at; /* its record ends here: now, or when the receiver stopped */
 };
 
+struct fact_path {
+    struct instant at; /* the newest beat that it heard was due then, or a little later */
+    bool broken;       /* it has been up there since `back` only, and in this state before; else all the time */
+    struct instant back;
+    enum state state;
+    enum cause cause;
+};
+
 struct fact_settings {
     int64_t planned_limit_ns;
     bool conservative;
@@ -73,7 +85,7 @@ struct fact_settings {
 struct fact {
     enum fact_type type;
     struct instant now;
-    uint32_t host; /* of beats, byes and what is forgotten */
+    uint32_t host; /* whom it is about; 0: all */
     union {
         struct fact_beat beat;
         struct fact_bye bye;
@@ -81,12 +93,16 @@ struct fact {
         struct fact_settings settings;
         struct fact_lost lost;
         struct fact_forgotten forgotten;
+        struct fact_path path;
     };
 };
 
 #define FACT_LEN_MAX 640
 /* No kernel has run for longer than a century: what claims so says nothing. */
 #define FACT_UPTIME_MS_MAX (UINT64_C(100) * 366 * 24 * 3600 * 1000)
+
+/* Whether a fact of that type is about one host. */
+bool fact_has_host(enum fact_type type);
 
 /* Visits one fact. `previous` is the time of the fact before it in the same buffer (0 at its start) and is moved on. When reading, nonsense marks the
  * codec failed. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKPOINT_VERSION = 3 };
+enum { CHECKPOINT_VERSION = 4 };
 #define CLONE_TOLD_NS (3600 * NS_PER_S)
 
 enum state host_live_state(const struct host *host)
@@ -92,8 +92,16 @@ static void visit_facts(struct codec *codec, struct silence *s)
     s->goodbye = (enum goodbye)visit_enum(codec, s->goodbye, GOODBYE_SHUTDOWN + 1);
     visit_instant(codec, &s->goodbye_at);
     visit_bool(codec, &s->goodbye_reported);
+    visit_bool(codec, &s->by_path);
+    visit_bool(codec, &s->agreed);
+    visit_bool(codec, &s->cut_off);
+    visit_deadline(codec, &s->contact_at);
     visit_bool(codec, &s->ended);
     visit_instant(codec, &s->beat_at);
+    visit_bool(codec, &s->path);
+    visit_bool(codec, &s->broken);
+    s->broken_state = (enum state)visit_enum(codec, s->broken_state, STATE_COUNT);
+    s->broken_cause = (enum cause)visit_enum(codec, s->broken_cause, CAUSE_COUNT);
     visit_bool(codec, &s->new_boot);
     codec_i64(codec, &s->boot_at.ns);
     visit_bool(codec, &s->new_start);

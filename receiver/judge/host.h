@@ -38,6 +38,8 @@ struct silence_record {
     struct instant next_span; /* when the next span comes about by itself; INSTANT_NEVER */
     struct told *told;        /* owned */
     uint32_t told_count, told_capacity;
+    /* What other receivers say of it since it is late, of this process only: a bit for each. */
+    uint16_t peers_silent, peers_strange; /* not heard there either; not judged there */
 };
 
 /* The machine that the record was about until another boot spoke under its name. Kept until it has missed two expectations: if it
@@ -101,6 +103,11 @@ struct host {
     uint32_t lines;  /* of the log */
     bool relabelled; /* this outage, by a person, as `label`; shown until it is over, and nothing else */
     enum state label;
+
+    /* What other receivers are told, of this process only: since when it has been up, and what it was before. */
+    struct instant back_at; /* 0: longer than is known */
+    enum state back_state;
+    enum cause back_cause;
 
     /* record */
     uint64_t position; /* number of the last fact that the checkpoint in the database contains */

@@ -74,7 +74,10 @@ static bool should_be_heard(const struct host *host)
     if (!host || !host->heard || expectation_interval_ns(&host->expectation) <= 0)
         return false;
     const struct silence_record *record = host->silence;
-    return !record || record->facts.ended || !(record->facts.judged || record->facts.goodbye != GOODBYE_NONE);
+    if (!record || record->facts.ended)
+        return true;
+    const struct silence *s = &record->facts;
+    return !(s->judged || s->cut_off || s->by_path || s->goodbye != GOODBYE_NONE);
 }
 
 /* Looks at every host, so at most once a second. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "receiver/judge/forget.h"
+#include "receiver/judge/path.h"
 #include "receiver/judge/receiver_internal.h"
 #include "receiver/judge/telling.h"
 
@@ -41,6 +42,7 @@ void receiver_destroy(struct receiver *receiver)
         return;
     host_table_free(&receiver->hosts);
     deadlines_free(&receiver->deadlines);
+    peers_free(&receiver->peers);
     for (size_t i = 0; i < receiver->planned_count; i++)
         free(receiver->planned[i].pattern);
     free(receiver->planned);
@@ -105,6 +107,7 @@ static void judge_due(struct receiver *receiver, struct instant now, uint64_t nu
         }
         verdict_judge(host, &context);
         receiver_promise(receiver, host);
+        receiver_inquire(receiver, host, now);
     }
 }
 
@@ -119,6 +122,12 @@ static void step_refresh(struct host *host, const struct absence *absence, const
 static void step_lost(struct host *host, const struct absence *lost, const struct verdict_context *context)
 {
     verdict_lost(host, lost->from, lost->to, context);
+}
+
+static void step_contact(struct host *host, const struct absence *absence, const struct verdict_context *context)
+{
+    (void)absence;
+    path_contact(host, context);
 }
 
 static void step_drops(struct host *host, const struct absence *absence, const struct verdict_context *context)
@@ -153,12 +162,14 @@ void receiver_tell_cut(struct receiver *receiver, struct instant now, int64_t at
 static void apply_to_host(struct receiver *receiver, struct host *host, struct fact *fact)
 {
     struct verdict_context context = context_at(receiver, fact->now);
-    if (fact->type == FACT_BEAT)
-        verdict_beat(host, &fact->beat, &context);
-    else if (fact->type == FACT_BYE)
-        verdict_bye(host, &fact->bye, &context);
-    else
-        forget_host(host, fact->forgotten.at, &context);
+    switch (fact->type) {
+    case FACT_BEAT: verdict_beat(host, &fact->beat, &context); break;
+    case FACT_BYE: verdict_bye(host, &fact->bye, &context); break;
+    case FACT_PATH: path_heard(host, &fact->path, &context); break;
+    case FACT_AGREED: path_agreed(host, &context); break;
+    case FACT_CUT_OFF: path_cut_off(host, &context); break;
+    default: forget_host(host, fact->forgotten.at, &context); break;
+    }
     receiver_promise(receiver, host);
 }
 
@@ -169,6 +180,9 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
     case FACT_BEAT:
     case FACT_BYE:
     case FACT_FORGOTTEN:
+    case FACT_PATH:
+    case FACT_AGREED:
+    case FACT_CUT_OFF:
         assert(fact->host <= receiver->hosts.count && receiver->hosts.hosts[fact->host]);
         apply_to_host(receiver, receiver->hosts.hosts[fact->host], fact);
         return;
@@ -186,6 +200,7 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
         lost = (struct absence){.from = fact->lost.from, .to = fact->lost.to};
         step_all(receiver, fact->now, number, &lost, step_lost);
         return;
+    case FACT_CONTACT: step_all(receiver, fact->now, number, NULL, step_contact); return;
     case FACT_DROPS: step_all(receiver, fact->now, number, NULL, step_drops); return;
     case FACT_WINDOWS: step_all(receiver, fact->now, number, NULL, step_refresh); return;
     }
@@ -241,6 +256,7 @@ void receiver_set_options(struct receiver *receiver, struct instant now, int64_t
 
 void receiver_judge(struct receiver *receiver, struct instant now)
 {
+    receiver_expect_contact(receiver, now);
     receiver_distrust(receiver, now);
     if (instant_before(now, deadlines_next(&receiver->deadlines)))
         return;
@@ -255,6 +271,7 @@ void receiver_judge(struct receiver *receiver, struct instant now)
     }
     if (instant_before(now, deadlines_next(&receiver->deadlines)))
         return;
+    receiver_weigh_peers(receiver, now);
     struct fact fact = {.type = FACT_JUDGED, .now = now};
     receiver_note(receiver, &fact);
 }

@@ -15,6 +15,7 @@
 #include "common/time.h"
 #include "receiver/judge/host.h"
 #include "receiver/judge/labels.h"
+#include "receiver/judge/peers.h"
 #include "receiver/judge/proof.h"
 #include "receiver/judge/verdict.h"
 
@@ -152,6 +153,21 @@ enum labels_change receiver_see_wall(struct receiver *receiver, struct instant n
 struct instant receiver_started(const struct receiver *receiver);
 /* The absence that goes on, or NULL. */
 const struct absence *receiver_absence(const struct receiver *receiver);
+
+/* --- other receivers (peers.h) --- */
+/* Adds one, with a fresh random session. Returns its place, or -1: out of memory, or there are PEERS_MAX. */
+int receiver_add_peer(struct receiver *receiver, const char *name, uint64_t session);
+void receiver_remove_peer(struct receiver *receiver, struct instant now, unsigned place);
+const struct peers *receiver_peers(const struct receiver *receiver);
+/* The payload of a datagram opened with the key of that peer. Returns the length of the payload to be answered at once, 0: none; never
+ * longer than `len`. */
+size_t receiver_hear_peer(struct receiver *receiver, struct instant now, unsigned place, const uint8_t *payload,
+                          size_t len, uint8_t answer[PEER_PAYLOAD_MAX]);
+/* The next payload that a peer is to be sent of ourselves, and which; 0: none just now. Call until it returns 0, each turn. */
+size_t receiver_tell_peer(struct receiver *receiver, struct instant now, uint8_t payload[PEER_PAYLOAD_MAX],
+                          unsigned *place);
+/* The gateway of this machine was lost, or is reachable again. */
+void receiver_gateway(struct receiver *receiver, struct instant now, bool lost);
 
 /* When receiver_judge is to be called next. */
 struct instant receiver_due(const struct receiver *receiver);

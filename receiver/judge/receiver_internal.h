@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* receiver_internal.h - what receiver.c (facts, judging, storing), receiver_hear.c (datagrams), receiver_observe.c (the receiver's
- * own troubles) and receiver_load.c (what was stored) share. For these four only. */
+ * own troubles), receiver_peers.c and receiver_weigh.c (other receivers) and receiver_load.c (what was stored) share. For these only. */
 #ifndef RECEIVER_JUDGE_RECEIVER_INTERNAL_H
 #define RECEIVER_JUDGE_RECEIVER_INTERNAL_H
 
@@ -24,6 +24,7 @@ struct receiver {
     struct instant last_fact_at; /* within the facts of the output: times are stored as differences */
     struct receiver_output output;
     struct observation observation;
+    struct peers peers;
     uint64_t statistics[RECEIVER_STATISTIC_COUNT];
     bool failed;
 };
@@ -48,6 +49,19 @@ void receiver_tell_cut(struct receiver *receiver, struct instant now, int64_t at
 
 /* Somebody was heard: the receiver is not deaf. */
 void receiver_observe_heard(struct receiver *receiver, struct instant now);
+/* Another receiver, or the gateway, was heard: we are not deaf. */
+void receiver_observe_contact(struct receiver *receiver, struct instant now);
+/* A host has become late: the other receivers are asked. */
+void receiver_inquire(struct receiver *receiver, const struct host *host, struct instant at);
+/* Contact has returned: whoever waits for it gets a fresh chance. */
+void receiver_note_contact(struct receiver *receiver, struct instant now);
+/* If there is nobody whose contact hosts could wait for, they wait no longer. */
+void receiver_expect_contact(struct receiver *receiver, struct instant now);
+/* Whether somebody else can be believed about a silent host, so that it says nothing about us. */
+bool receiver_is_vouched_for(const struct receiver *receiver, const struct host *host);
+/* Before hosts are judged: notes what the other receivers say of those that are due. */
+void receiver_weigh_peers(struct receiver *receiver, struct instant now);
+
 /* Before hosts are judged: if that would say more about the receiver, an absence begins; or the present one is over. */
 void receiver_distrust(struct receiver *receiver, struct instant now);
 /* A host that was judged down is about to be back: notes it if most hosts were lost together with it. */

@@ -40,7 +40,7 @@ int receiver_load_window(struct receiver *receiver, int64_t id, const char *patt
 
 struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len)
 {
-    if (deadlines_reserve(&receiver->deadlines, id) != 0)
+    if (deadlines_reserve(&receiver->deadlines, id) != 0 || deadlines_reserve(&receiver->peers.inquiries, id) != 0)
         return NULL;
     return host_table_add(&receiver->hosts, id, name, name_len);
 }
@@ -98,7 +98,7 @@ int receiver_replay(struct receiver *receiver, const uint8_t *facts, size_t len,
             return -1;
         if (number > receiver->last_fact)
             receiver->last_fact = number;
-        if (fact.type == FACT_BEAT || fact.type == FACT_BYE || fact.type == FACT_FORGOTTEN) {
+        if (fact_has_host(fact.type)) {
             struct host *host = fact.host <= receiver->hosts.count ? receiver->hosts.hosts[fact.host] : NULL;
             if (!host)
                 return -1;

@@ -88,6 +88,12 @@ void receiver_observe_heard(struct receiver *receiver, struct instant now)
         close_absence(receiver, now);
 }
 
+void receiver_observe_contact(struct receiver *receiver, struct instant now)
+{
+    if (receiver->observation.deaf)
+        close_absence(receiver, now);
+}
+
 /* The first host about to be judged down whose silence says more about us, and what; looks at all that are due. */
 static enum doubt find_doubt(struct receiver *receiver, struct instant now)
 {
@@ -96,7 +102,7 @@ static enum doubt find_doubt(struct receiver *receiver, struct instant now)
     for (size_t i = 0; i < deadlines->count;) {
         const struct host *host = receiver->hosts.hosts[deadlines->entries[i].host];
         bool due = !instant_before(now, deadlines->entries[i].at);
-        if (due && verdict_is_pending(host, now)) {
+        if (due && verdict_is_pending(host, now) && !receiver_is_vouched_for(receiver, host)) {
             enum doubt doubt = observe_doubt(&receiver->observation, &receiver->hosts, host, now);
             if (doubt != DOUBT_NONE)
                 return doubt;
@@ -136,8 +142,8 @@ void receiver_look_for_lost(struct receiver *receiver, struct instant now, const
 {
     struct observation *o = &receiver->observation;
     const struct silence *s = &back->silence->facts;
-    if (s->lost_with_many)
-        return; /* told */
+    if (s->lost_with_many || s->agreed || s->by_path)
+        return; /* told; or others tell more than we do */
     if (o->lost_looked_at.ns == 0 || instant_since(now, o->lost_looked_at) >= NS_PER_S) {
         o->lost_looked_at = now;
         o->lost_looks = 0;
@@ -153,9 +159,9 @@ void receiver_look_for_lost(struct receiver *receiver, struct instant now, const
         if (!host || !host->heard)
             continue;
         const struct silence *other = host->silence ? &host->silence->facts : NULL;
-        bool silent = other && !other->ended && (other->judged || other->goodbye != GOODBYE_NONE);
+        bool silent = other && !other->ended && (other->judged || other->by_path || other->goodbye != GOODBYE_NONE);
         /* One that is back already, a moment ago, was lost with them all the same. */
-        bool together = other && other->judged && other->goodbye == GOODBYE_NONE &&
+        bool together = other && other->judged && !other->agreed && !other->by_path && other->goodbye == GOODBYE_NONE &&
                         verdict_is_among_lost(other->last, other->interval_ns, lost.from, lost.to);
         lost_count += together;
         heard_count += together || !silent;
@@ -279,6 +285,7 @@ enum labels_change receiver_start(struct receiver *receiver, struct instant now,
     for (uint32_t id = 1; id <= receiver->hosts.count; id++)
         if (receiver->hosts.hosts[id])
             numbers_store_all(&receiver->hosts.hosts[id]->numbers);
+    receiver->peers.cut_off = true; /* hosts may wait for contact since the last run */
     int64_t before_ns = offset_of(&receiver->labels, wall.ns - now.ns);
     forget_as_asked(receiver, instant_earlier(off_from, now));
     enum labels_change change = labels_start(&receiver->labels, now, wall);

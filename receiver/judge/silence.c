@@ -146,13 +146,28 @@ static int64_t frozen_ns(const struct silence *s)
 static void paint_missed(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
 {
     bool ran_on = s->ended && !s->new_boot && !s->new_start;
-    if (ran_on && s->lost_with_many)
+    enum cause cause = !s->ended ? CAUSE_SILENT : s->new_start ? CAUSE_AGENT_DIED : CAUSE_UNREACHABLE;
+    if (s->cut_off && !s->agreed && (ran_on || !s->ended)) {
+        append(canvas, start_edge(s, c, STATE_UNKNOWN, CAUSE_RECEIVER_ISOLATED));
+        if (s->judged)
+            append(canvas,
+                   exactly(instant_later(s->contact_at, canvas->spans[canvas->count - 1].from), STATE_DOWN, cause));
+    } else if (ran_on && s->lost_with_many && !s->agreed) {
         append(canvas, start_edge(s, c, STATE_UNKNOWN, CAUSE_RECEIVER_PATH));
-    else
-        append(canvas, start_edge(s, c, STATE_DOWN,
-                                  !s->ended      ? CAUSE_SILENT
-                                  : s->new_start ? CAUSE_AGENT_DIED
-                                                 : CAUSE_UNREACHABLE));
+    } else {
+        append(canvas, start_edge(s, c, STATE_DOWN, cause));
+    }
+}
+
+/* Another receiver heard it: up since it was missed here, or since it was back there. */
+static void paint_path(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
+{
+    if (s->broken) {
+        append(canvas, start_edge(s, c, s->broken_state, s->broken_cause));
+        append(canvas, exactly(s->beat_at, STATE_UP, CAUSE_PATH));
+    } else if (!s->by_path) {
+        append(canvas, start_edge(s, c, STATE_UP, CAUSE_PATH));
+    }
 }
 
 /* Down while it stood still, told at the end of the silence, though it may have been at any time in it. Before that it ran on,
@@ -171,7 +186,11 @@ static void paint_frozen(struct canvas *canvas, const struct silence *s, const s
 /* What the host's own facts say, as if the receiver had always been there and nothing was planned. */
 static void paint_base(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
 {
-    append(canvas, exactly(s->last, STATE_UP, CAUSE_NONE));
+    append(canvas, exactly(s->last, STATE_UP, s->by_path ? CAUSE_PATH : CAUSE_NONE));
+    if (s->path) {
+        paint_path(canvas, s, c);
+        return;
+    }
     int64_t stood_ns = frozen_ns(s);
     bool boot_unannounced = has_boot_edge(s) && s->goodbye != GOODBYE_SHUTDOWN;
     if (stood_ns > 0) {
@@ -183,7 +202,7 @@ static void paint_base(struct canvas *canvas, const struct silence *s, const str
     } else if (s->goodbye == GOODBYE_STOPPED) {
         if (s->late)
             paint_goodbye(canvas, s, c);
-    } else if (s->judged) {
+    } else if (s->judged || s->cut_off) {
         paint_missed(canvas, s, c);
     }
     if (!s->ended)
@@ -199,7 +218,7 @@ typedef bool span_yields(const struct silence_span *span);
 
 static bool yields_if_silent(const struct silence_span *span)
 {
-    return span->state != STATE_UP;
+    return span->state != STATE_UP || span->cause == CAUSE_PATH;
 }
 
 static bool yields_always(const struct silence_span *span)
@@ -258,7 +277,7 @@ static bool absence_counts(const struct absence *a, const struct silence *s, con
 /* Until something is decided (a verdict, a goodbye, the return) a silence is only late, and an absence in it not yet told. */
 static bool is_decided(const struct silence *s)
 {
-    return s->ended || s->judged || s->unobserved || s->goodbye == GOODBYE_SHUTDOWN ||
+    return s->ended || s->judged || s->cut_off || s->unobserved || s->goodbye == GOODBYE_SHUTDOWN ||
            (s->goodbye == GOODBYE_STOPPED && s->late);
 }
 

@@ -7,7 +7,10 @@
  * facts, as a list of spans, by one pure function. So a late fact needs no special case, a replay of the
  * journal gives the same list, and the table of states in ARCHITECTURE.md can be tested cell by cell.
  *
- * Where two rows claim a second: the receiver's own absence (unknown), then maintenance (admin), then the rest. */
+ * Where two rows claim a second: the receiver's own absence (unknown), then maintenance (admin), then what another receiver heard
+ * (up), then the rest.
+ *
+ * What another receiver heard counts as a sign of life: it ends the silence, and the next one begins with it (judge/path.h). */
 #ifndef RECEIVER_JUDGE_SILENCE_H
 #define RECEIVER_JUDGE_SILENCE_H
 
@@ -49,8 +52,18 @@ struct silence {
     struct instant goodbye_at; /* due instant of the bye; `last` for a bye that never arrived */
     bool goodbye_reported;     /* it never arrived: the next start told of it, so its instant is not known */
 
+    /* What other receivers said of it, see judge/path.h. */
+    bool by_path;              /* it began with a beat that another receiver heard */
+    bool agreed;               /* those that were asked had not heard the host either */
+    bool cut_off;              /* nobody could be asked: contact with them was lost together with the host ... */
+    struct instant contact_at; /* ... and returned then; INSTANT_NEVER: not yet */
+
     bool ended;
     struct instant beat_at; /* due instant of the first beat after it */
+    bool path;              /* that beat was heard by another receiver ... */
+    bool broken;            /* ... before which it was as follows until `beat_at`; else it was up there all the time */
+    enum state broken_state;
+    enum cause broken_cause;
     bool new_boot;
     struct instant boot_at; /* with new_boot: earliest boot that the first beats tell of */
     bool new_start;         /* same boot, another run of the agent */

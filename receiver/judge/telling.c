@@ -166,6 +166,19 @@ static bool remember(struct silence_record *record, const struct told *told, uin
     return true;
 }
 
+/* Remembers since when a host has been up, for other receivers that do not hear it. */
+static void note_return(struct host *host, const struct silence_span *spans, uint32_t count)
+{
+    if (!host->silence->facts.ended || count < 2 || spans[count - 1].state != STATE_UP)
+        return;
+    const struct silence_span *before = &spans[count - 2];
+    if (before->state != STATE_DOWN && before->state != STATE_ADMIN)
+        return;
+    host->back_at = spans[count - 1].from;
+    host->back_state = before->state;
+    host->back_cause = before->cause;
+}
+
 void telling_update(struct host *host, const struct verdict_context *c)
 {
     struct silence_record *record = host->silence;
@@ -190,11 +203,15 @@ void telling_update(struct host *host, const struct verdict_context *c)
         tell_line(host, &told[i], &spans[i], i < record->told_count ? record->told[i].number : 0, c);
     if (!remember(record, told, count))
         *c->failed = true;
+    note_return(host, spans, count);
 }
 
 void telling_begin(struct host *host, const struct verdict_context *c)
 {
-    struct told first = {.at = labels_second(c->labels, host->silence->facts.last), .state = STATE_UP};
+    const struct silence *s = &host->silence->facts;
+    struct told first = {.at = labels_second(c->labels, s->last), .state = STATE_UP};
+    if (s->by_path)
+        first.cause = CAUSE_PATH;
     if (!remember(host->silence, &first, 1))
         *c->failed = true;
 }

@@ -19,7 +19,7 @@ enum {
 
 /* ---- the silence ---- */
 
-static bool begin_silence(struct host *host, const struct verdict_context *c)
+bool verdict_begin_silence(struct host *host, struct instant last, const struct verdict_context *c)
 {
     host_end_silence(host);
     struct silence_record *record = calloc(1, sizeof *record);
@@ -28,13 +28,21 @@ static bool begin_silence(struct host *host, const struct verdict_context *c)
         return false;
     }
     const struct expectation *e = &host->expectation;
-    record->facts = (struct silence){.last = e->last,
+    record->facts = (struct silence){.last = last,
                                      .interval_ns = expectation_interval_ns(e),
                                      .expected = expectation_lapse(e, 1),
-                                     .lost_with_many = host->lost_last.ns == e->last.ns};
+                                     .lost_with_many = host->lost_last.ns == last.ns,
+                                     .contact_at = INSTANT_NEVER};
     record->next_span = INSTANT_NEVER;
     record->run_ms = host->run_ms;
     host->silence = record;
+    return true;
+}
+
+static bool begin_silence(struct host *host, const struct verdict_context *c)
+{
+    if (!verdict_begin_silence(host, host->expectation.last, c))
+        return false;
     telling_begin(host, c);
     return true;
 }
@@ -69,6 +77,8 @@ static void lapse_until(struct host *host, struct instant t, const struct verdic
         s->unobserved = host->waiting = true;
     } else {
         s->judged = true;
+        if (s->cut_off) /* whoever was missing is not coming back: an absence of our own gave the fresh chance */
+            s->contact_at = instant_earlier(s->contact_at, t);
         averaging_give_up(host, c);
     }
 }
@@ -300,8 +310,10 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
         return;
     struct silence *s = host_open_silence(host);
     if (s && s->goodbye != GOODBYE_NONE)
-        return;           /* repeated */
-    if (s && s->judged) { /* it was there all the time: the silence ends here, and another begins */
+        return; /* repeated */
+    /* It was there all the time: the silence ends here, and another begins. */
+    if (s && (s->judged || s->by_path || s->cut_off)) {
+        at = instant_later(at, s->last);
         s->ended = true;
         s->beat_at = at;
         telling_update(host, c);
@@ -381,27 +393,6 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
     host->waiting = false;
     if (host->silence)
         telling_update(host, c);
-}
-
-bool verdict_is_among_lost(struct instant last, int64_t interval_ns, struct instant from, struct instant to)
-{
-    int64_t half_ns = instant_since(to, from) / 2;
-    int64_t wider_ns = interval_ns > half_ns ? interval_ns - half_ns : 0;
-    return !instant_before(last, instant_add(from, -wider_ns)) && !instant_before(instant_add(to, wider_ns), last);
-}
-
-void verdict_lost(struct host *host, struct instant from, struct instant to, const struct verdict_context *c)
-{
-    if (!host->heard)
-        return;
-    struct instant last = host->expectation.last;
-    if (verdict_is_among_lost(last, expectation_interval_ns(&host->expectation), from, to))
-        host->lost_last = last;
-    struct silence *s = host->silence ? &host->silence->facts : NULL;
-    if (!s || s->lost_with_many || !verdict_is_among_lost(s->last, s->interval_ns, from, to))
-        return;
-    s->lost_with_many = true;
-    telling_update(host, c);
 }
 
 void verdict_refresh(struct host *host, const struct verdict_context *c)

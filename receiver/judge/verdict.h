@@ -48,6 +48,10 @@ struct verdict_context {
     bool *failed;            /* out: set when out of memory; a line is missing then */
 };
 
+/* Begins a silence of the host, in place of the one before; its last sign of life was at `last`. False: out of memory, `failed` is set.
+ * For verdict.c and path.c, which then call telling_begin. */
+bool verdict_begin_silence(struct host *host, struct instant last, const struct verdict_context *context);
+
 /* Whether a beat ends a silence that was judged down. */
 bool verdict_returns(const struct host *host, const struct fact_beat *beat);
 /* Whether judging the host now would be a verdict. */

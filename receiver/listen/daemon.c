@@ -14,6 +14,7 @@
 #include "common/sd_notify.h"
 #include "receiver/listen/daemon_internal.h"
 #include "receiver/listen/interfaces.h"
+#include "receiver/listen/peering.h"
 
 #define STALL_MIN_NS NS_PER_S    /* the loop overslept by this much: it could not observe */
 enum { BATCHES_PER_TURN = 256 }; /* more than this waiting is a flood: the rest is for the next turn */
@@ -69,6 +70,14 @@ static void look_at_wall(struct daemon *daemon, struct instant now)
     notices_tell_wall(receiver_see_wall(daemon->receiver, now, wall), before, wall);
 }
 
+static void tell_peers(struct daemon *daemon, struct instant now)
+{
+    struct udp_socket *sockets[RECEIVER_LISTEN_MAX];
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        sockets[i] = &daemon->listeners[i].udp;
+    peering_turn(daemon->peering, now, sockets, daemon->listener_count);
+}
+
 static void turn(struct daemon *daemon)
 {
     struct instant now = daemon_now(daemon);
@@ -84,6 +93,7 @@ static void turn(struct daemon *daemon)
     }
     if (drained)
         receiver_judge(daemon->receiver, now);
+    tell_peers(daemon, now);
     look_at_wall(daemon, now); /* last: what was heard in this turn was heard before a jump */
     notices_tell(&daemon->notices, daemon->receiver, now);
     keeper_tick(daemon->keeper, now);

@@ -26,6 +26,7 @@ struct daemon {
     char zone[CALENDAR_ZONE_MAX]; /* time_zone, or what the system's is called */
     struct receiver *receiver;
     struct intake *intake;
+    struct peering *peering;
     struct journal *journal;
     struct keeper *keeper;
     struct control *control;

@@ -16,6 +16,7 @@
 #include "common/privileges.h"
 #include "receiver/listen/daemon_internal.h"
 #include "receiver/listen/interfaces.h"
+#include "receiver/listen/peering.h"
 #include "receiver/listen/relabelled.h"
 #include "receiver/record/record_lock.h"
 
@@ -46,8 +47,12 @@ int daemon_use_keys(struct daemon *daemon, const struct receiver_settings *setti
     if (daemon_load_keys(&keys, settings, error) != 0)
         return -1;
     int rc = intake_set_keys(daemon->intake, &keys);
+    if (rc != 0)
+        error_set(error, "out of memory");
+    else
+        rc = peering_use(daemon->peering, daemon_now(daemon), settings, &keys, error);
     sodium_memzero(&keys, sizeof keys);
-    return rc == 0 ? 0 : error_set(error, "out of memory");
+    return rc;
 }
 
 static int open_sockets(struct daemon *daemon, struct error *error)
@@ -109,10 +114,13 @@ static int create_core(struct daemon *daemon, struct error *error)
     randombytes_buf(options.secret, sizeof options.secret);
     daemon->receiver = receiver_create(&options);
     sodium_memzero(&options, sizeof options);
-    if (daemon->receiver)
+    if (daemon->receiver) {
         daemon->intake = intake_create(daemon->receiver);
-    if (!daemon->receiver || !daemon->intake)
+        daemon->peering = peering_create(&daemon->loop, daemon->receiver);
+    }
+    if (!daemon->receiver || !daemon->intake || !daemon->peering)
         return error_set(error, "out of memory");
+    intake_set_peering(daemon->intake, daemon->peering);
     return daemon_use_keys(daemon, &daemon->settings, error);
 }
 
@@ -214,6 +222,7 @@ void daemon_destroy(struct daemon *daemon)
         return;
     if (daemon->control)
         control_close(daemon->control);
+    peering_close(daemon->peering);
     if (daemon->keeper)
         keeper_stop(daemon->keeper, daemon_now(daemon));
     uv_walk(&daemon->loop, close_handle, NULL);
@@ -225,6 +234,7 @@ void daemon_destroy(struct daemon *daemon)
     keeper_destroy(daemon->keeper);
     journal_close(daemon->journal);
     intake_destroy(daemon->intake);
+    peering_destroy(daemon->peering);
     receiver_destroy(daemon->receiver);
     receiver_settings_clear(&daemon->settings);
     if (daemon->interfaces >= 0)

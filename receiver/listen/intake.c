@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/message.h"
+#include "receiver/listen/peering.h"
 
 /* The keys that a known host last spoke with. */
 struct known_keys {
@@ -19,6 +20,7 @@ struct known_keys {
 struct intake {
     struct receiver *receiver;
     struct intake_keys keys;
+    struct peering *peering;
     struct revocation *revoked;
     struct known_keys *known; /* by host id */
     uint32_t known_count;
@@ -64,6 +66,11 @@ int intake_set_keys(struct intake *intake, const struct intake_keys *keys)
     intake->keys.revoked = intake->revoked = revoked;
     forget_known(intake);
     return 0;
+}
+
+void intake_set_peering(struct intake *intake, struct peering *peering)
+{
+    intake->peering = peering;
 }
 
 void intake_forget_host(struct intake *intake, uint32_t host)
@@ -216,6 +223,12 @@ size_t intake_datagram(struct intake *intake, struct instant now, const uint8_t 
     case DATAGRAM_BAD_LENGTH: intake->statistics[INTAKE_BAD_LENGTH]++; return 0;
     case DATAGRAM_BAD_VERSION: intake->statistics[INTAKE_BAD_VERSION]++; return 0;
     case DATAGRAM_BAD_HEADER: intake->statistics[INTAKE_BAD_HEADER]++; return 0;
+    }
+    if (datagram.type == DATAGRAM_PEER && intake->peering) {
+        bool opened;
+        size_t answer_len = peering_hear(intake->peering, now, &datagram, answer, &opened);
+        intake->statistics[opened ? INTAKE_PEER : INTAKE_BAD_SEAL]++;
+        return answer_len;
     }
     if (datagram.type != DATAGRAM_BEAT && datagram.type != DATAGRAM_BYE) {
         intake->statistics[INTAKE_BAD_HEADER]++;

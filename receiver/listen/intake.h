@@ -27,7 +27,8 @@
     X(BAD_SEAL, "bad_seal", "dropped: forged or damaged, the seal does not hold")        \
     X(BAD_PAYLOAD, "bad_payload", "dropped: sealed rightly, but makes no sense")         \
     X(ACKS, "acks", "acknowledgements sent")                                             \
-    X(CHALLENGES, "challenges", "challenges sent")
+    X(CHALLENGES, "challenges", "challenges sent")                                       \
+    X(PEER, "peer", "datagrams of other receivers")
 
 enum intake_statistic {
 #define INTAKE_ID(id, token, meaning) INTAKE_##id,
@@ -58,6 +59,10 @@ void intake_destroy(struct intake *intake);
 
 /* Takes the keys (a copy) and forgets the derived ones. Returns 0 or -1: out of memory, then the old ones stay. */
 int intake_set_keys(struct intake *intake, const struct intake_keys *keys);
+
+/* Datagrams of other receivers go there; borrowed, NULL: they are dropped. */
+struct peering;
+void intake_set_peering(struct intake *intake, struct peering *peering);
 
 /* Forgets the derived keys of a host: it has got another name. */
 void intake_forget_host(struct intake *intake, uint32_t host);

@@ -43,6 +43,7 @@ static void name_socket(struct udp_socket *udp)
 
 static int bind_to(struct udp_socket *udp, const struct addrinfo *info)
 {
+    udp->family = info->ai_family;
     udp->fd = socket(info->ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (udp->fd < 0)
         return -1;

@@ -33,6 +33,7 @@ struct udp_datagram {
 
 struct udp_socket {
     int fd;
+    int family;
     uint32_t drops; /* the kernel's count, as last seen */
     char name[80];  /* ADDRESS:PORT as bound */
 };

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receiver_weigh.c - what other receivers and the gateway say is weighed before a host is judged (path.h tells what comes of it):
+ *
+ *   somebody answered       those who judge the host have not heard it: it is down
+ *   somebody was there      but did not answer, or does not judge it: as if there was nobody
+ *   all were lost with it   nobody can tell
+ *   all were lost before    as if there was nobody */
+#include "receiver/judge/receiver_internal.h"
+
+/* Hosts lost within this time of each other, or an interval if that is longer, were lost together. */
+#define TOGETHER_MIN_NS (60 * NS_PER_S)
+
+static const struct silence *open_silence(const struct host *host)
+{
+    return host->silence && !host->silence->facts.ended ? &host->silence->facts : NULL;
+}
+
+void receiver_note_contact(struct receiver *receiver, struct instant now)
+{
+    struct fact fact = {.type = FACT_CONTACT, .now = now};
+    receiver->peers.cut_off = false;
+    for (uint32_t id = 1; id <= receiver->hosts.count; id++) {
+        const struct silence *s = receiver->hosts.hosts[id] ? host_open_silence(receiver->hosts.hosts[id]) : NULL;
+        if (s && s->cut_off && !s->judged && !instant_before(s->contact_at, INSTANT_NEVER)) {
+            receiver_note(receiver, &fact);
+            return;
+        }
+    }
+}
+
+void receiver_expect_contact(struct receiver *receiver, struct instant now)
+{
+    if (receiver->peers.cut_off && !peers_any(&receiver->peers) && !receiver->peers.gateway_lost)
+        receiver_note_contact(receiver, now);
+}
+
+bool receiver_is_vouched_for(const struct receiver *receiver, const struct host *host)
+{
+    const struct silence_record *record = host->silence;
+    if (record && !record->facts.ended && record->peers_silent)
+        return true;
+    if (record && record->peers_strange)
+        return false; /* nobody else judges it */
+    for (unsigned i = 0; i < PEERS_MAX; i++) {
+        const struct peer *peer = receiver->peers.peers[i];
+        if (peer && !instant_before(peer->contact_at, host->deadline[0]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether contact with a peer, or the gateway, was lost together with the host. */
+static bool was_lost_together(const struct receiver *receiver, const struct host *host)
+{
+    int64_t interval_ns = expectation_interval_ns(&host->expectation);
+    int64_t apart_ns = interval_ns > TOGETHER_MIN_NS ? interval_ns : TOGETHER_MIN_NS;
+    const struct silence *s = open_silence(host);
+    struct instant since = instant_add(s ? s->last : host->expectation.last, -apart_ns);
+    const struct peers *peers = &receiver->peers;
+    for (unsigned i = 0; i < PEERS_MAX; i++)
+        if (peers->peers[i] && !instant_before(peers->peers[i]->heard_at, since))
+            return true;
+    return peers->gateway_lost && !instant_before(peers->gateway_lost_at, since);
+}
+
+static void weigh(struct receiver *receiver, struct host *host, struct instant now)
+{
+    const struct silence_record *record = host_open_silence(host) ? host->silence : NULL;
+    struct fact fact = {.now = now, .host = host->id};
+    if (record && record->peers_silent)
+        fact.type = FACT_AGREED;
+    else if (!receiver_is_vouched_for(receiver, host) && !(record && record->peers_strange) &&
+             was_lost_together(receiver, host))
+        fact.type = FACT_CUT_OFF;
+    else
+        return;
+    receiver->peers.cut_off = receiver->peers.cut_off || fact.type == FACT_CUT_OFF;
+    receiver_note(receiver, &fact);
+}
+
+void receiver_weigh_peers(struct receiver *receiver, struct instant now)
+{
+    struct peers *peers = &receiver->peers;
+    const struct deadlines *deadlines = &receiver->deadlines;
+    if (!peers_any(peers) && !peers->gateway_lost)
+        return;
+    /* What is noted moves entries, so they are listed first. */
+    size_t count = 0;
+    for (size_t i = 0; i < deadlines->count;) {
+        uint32_t id = deadlines->entries[i].host;
+        bool due = !instant_before(now, deadlines->entries[i].at);
+        if (due && verdict_is_pending(receiver->hosts.hosts[id], now)) {
+            void *list = peers->due;
+            if (!receiver_grow(&list, &peers->due_capacity, count, sizeof *peers->due)) {
+                receiver->failed = true;
+                return;
+            }
+            peers->due = list;
+            peers->due[count++] = id;
+        }
+        i = deadlines_walk(deadlines, i, due);
+    }
+    for (size_t i = 0; i < count; i++)
+        weigh(receiver, receiver->hosts.hosts[peers->due[i]], now);
+}
+
+void receiver_gateway(struct receiver *receiver, struct instant now, bool lost)
+{
+    struct peers *peers = &receiver->peers;
+    if (lost == peers->gateway_lost)
+        return;
+    peers->gateway_lost = lost;
+    if (lost)
+        peers->gateway_lost_at = now;
+    else if (peers->cut_off)
+        receiver_note_contact(receiver, now);
+}
