@@ -120,12 +120,21 @@ static void print_warnings(const json_t *status, bool terminal)
 {
     char when[TEXT_MAX];
     const char *mark = terminal ? "" : "# ";
-    const json_t *absence = json_object_get(json_object_get(status, "receiver"), "absence"), *host;
+    const json_t *absence = json_object_get(json_object_get(status, "receiver"), "absence"), *host, *peer;
     size_t index;
     if (json_is_object(absence)) {
         text_time(when, (int64_t)status_number(absence, "since", 0));
         (void)printf("%sThe receiver cannot observe since %s (%s): silent hosts are unknown, not down.\n", mark, when,
                      status_text(absence, "cause"));
+    }
+    json_array_foreach(json_object_get(json_object_get(status, "receiver"), "peers"), index, peer)
+    {
+        if (json_is_true(json_object_get(peer, "heard")))
+            continue;
+        bool ever = json_is_integer(json_object_get(peer, "last_heard"));
+        text_time(when, (int64_t)status_number(peer, "last_heard", 0));
+        (void)printf("%sThe receiver %s is not heard%s%s.\n", mark, status_text(peer, "name"), ever ? " since " : "",
+                     ever ? when : "");
     }
     json_array_foreach(json_object_get(status, "hosts"), index, host)
     {

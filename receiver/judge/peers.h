@@ -53,7 +53,6 @@ struct peer {
     /* It heard a datagram of ours that was sent then: contact in both directions. Survives a restart by facts of the hosts only. */
     struct instant contact_at;
     uint64_t datagrams; /* proven ones */
-    bool told_lost;     /* to the operator, by the shell */
 };
 
 /* Questions for all peers, on their way out. */

@@ -120,10 +120,11 @@ static void handle_status(struct client *client, const json_t *request, const js
     json_t *statistics = status_json_statistics(o->receiver, o->intake, *o->dropped);
     json_object_set_new(statistics, "queued", json_integer((json_int_t)keeper_outdated(o->keeper)));
     control_answer(client,
-                   json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o, s:o}}", "ok", 1, "updated",
+                   json_pack("{s:b, s:I, s:o, s:{s:s, s:I, s:o, s:o, s:o}}", "ok", 1, "updated",
                              (json_int_t)labels_second(labels, now), "hosts", hosts, "receiver", "name", *o->name,
                              "started", (json_int_t)labels_second(labels, receiver_started(o->receiver)), "absence",
-                             status_json_absence(o->receiver), "statistics", statistics));
+                             status_json_absence(o->receiver), "peers", status_json_peers(o->receiver, now),
+                             "statistics", statistics));
 }
 
 void control_answer_when_stored(struct client *client, json_t *json)

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/sd_notify.h"
 #include "receiver/listen/daemon_internal.h"
+#include "receiver/listen/gateway.h"
 #include "receiver/listen/interfaces.h"
 #include "receiver/listen/peering.h"
 
@@ -59,6 +60,19 @@ static void notice_stall(struct daemon *daemon, struct instant now)
     receiver_stalled(daemon->receiver, instant_add(now, -overslept_ns), now);
 }
 
+#define GATEWAY_EVERY_NS (5 * NS_PER_S)
+
+static void look_at_gateway(struct daemon *daemon, struct instant now)
+{
+    if (instant_since(now, daemon->gateway_seen_at) < GATEWAY_EVERY_NS)
+        return;
+    daemon->gateway_seen_at = now;
+    bool lost = gateway_is_lost(), was_lost = receiver_peers(daemon->receiver)->gateway_lost;
+    if (lost != was_lost)
+        log_line(LOG_LEVEL_WARNING, lost ? "the gateway of this machine does not answer" : "the gateway answers again");
+    receiver_gateway(daemon->receiver, now, lost);
+}
+
 /* Once a second: is the wall clock still what the record takes it to be? */
 static void look_at_wall(struct daemon *daemon, struct instant now)
 {
@@ -91,6 +105,7 @@ static void turn(struct daemon *daemon)
         daemon->dropped_at = now;
         receiver_dropped(daemon->receiver, now);
     }
+    look_at_gateway(daemon, now);
     if (drained)
         receiver_judge(daemon->receiver, now);
     tell_peers(daemon, now);

@@ -27,6 +27,7 @@ struct daemon {
     struct receiver *receiver;
     struct intake *intake;
     struct peering *peering;
+    struct instant gateway_seen_at;
     struct journal *journal;
     struct keeper *keeper;
     struct control *control;

@@ -44,12 +44,36 @@ static void tell_absence(struct notices *notices, const struct receiver *receive
              (double)instant_since(now, open->from) / (double)NS_PER_S);
 }
 
+static void tell_peers(struct notices *notices, const struct receiver *receiver, struct instant now)
+{
+    const struct peers *peers = receiver_peers(receiver);
+    char since[TIME_TEXT_MAX];
+    for (unsigned i = 0; i < PEERS_MAX; i++) {
+        const struct peer *peer = peers->peers[i];
+        bool heard = peer && peer_is_heard(peer, now);
+        if (!peer || (notices->met[i] != peer->session && !heard)) {
+            notices->met[i] = 0;
+            continue;
+        }
+        if (heard && (notices->met[i] != peer->session || notices->lost[i])) {
+            log_line(LOG_LEVEL_INFO, "receiver %s is heard", peer->name);
+            notices->met[i] = peer->session;
+            notices->lost[i] = false;
+        } else if (!heard && !notices->lost[i]) {
+            log_line(LOG_LEVEL_WARNING, "receiver %s is not heard since %s; hosts are judged without it", peer->name,
+                     format_second(since, labels_second(receiver_labels(receiver), peer->heard_at)));
+            notices->lost[i] = true;
+        }
+    }
+}
+
 void notices_tell(struct notices *notices, const struct receiver *receiver, struct instant now)
 {
     const struct line_list *lines = receiver_lines(receiver);
     for (; notices->lines < lines->count; notices->lines++)
         tell_transition(receiver, &lines->lines[notices->lines]);
     tell_absence(notices, receiver, now);
+    tell_peers(notices, receiver, now);
 }
 
 void notices_tell_wall(enum labels_change change, struct wall label, struct wall wall)

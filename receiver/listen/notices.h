@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* notices.h - what the operator is told of the record, a line each: a host changes its state; the receiver itself could not observe; the
- * wall clock was set. */
+/* notices.h - what the operator is told of the record, a line each: a host changes its state; the receiver itself could not observe;
+ * another receiver is lost or found; the wall clock was set. */
 #ifndef RECEIVER_LISTEN_NOTICES_H
 #define RECEIVER_LISTEN_NOTICES_H
 
@@ -11,8 +11,10 @@
 
 /* What was told already. Zero-initialise. */
 struct notices {
-    size_t lines; /* of the core's present output */
-    bool absent;  /* an absence goes on */
+    size_t lines;            /* of the core's present output */
+    bool absent;             /* an absence goes on */
+    bool lost[PEERS_MAX];    /* ... that peer is not heard any more */
+    uint64_t met[PEERS_MAX]; /* its session, by which another peer in its place is noticed; 0: it was never heard */
 };
 
 /* Tells what is new. */

@@ -51,6 +51,21 @@ json_t *status_json_absence(const struct receiver *receiver)
                      (json_int_t)labels_second(receiver_labels(receiver), open->from));
 }
 
+json_t *status_json_peers(const struct receiver *receiver, struct instant now)
+{
+    const struct peers *peers = receiver_peers(receiver);
+    json_t *list = json_array();
+    for (unsigned i = 0; i < PEERS_MAX; i++) {
+        const struct peer *peer = peers->peers[i];
+        if (!peer)
+            continue;
+        json_t *last_heard = peer->datagrams ? second_or_null(receiver_labels(receiver), peer->heard_at) : json_null();
+        json_array_append_new(list, json_pack("{s:s, s:b, s:o}", "name", peer->name, "heard", peer_is_heard(peer, now),
+                                              "last_heard", last_heard));
+    }
+    return list;
+}
+
 json_t *status_json_host(const struct host *host, const struct labels *labels, struct instant now)
 {
     enum state state = host_live_state(host);

@@ -12,6 +12,8 @@
 /* One host; NULL out of memory. */
 json_t *status_json_host(const struct host *host, const struct labels *labels, struct instant now);
 /* That the receiver cannot observe: {"cause", "since"}, or null while it can. */
+/* The other receivers: [{name, heard lately, last_heard}]. */
+json_t *status_json_peers(const struct receiver *receiver, struct instant now);
 json_t *status_json_absence(const struct receiver *receiver);
 
 /* Every counter of the receiver, by name. */
