@@ -5,17 +5,37 @@
  * the whole file is checked behind it and told without a line. */
 #include "agent/agent_settings.h"
 
+#include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/spread.h"
+#include "common/log.h"
 #include "common/settings.h"
 
-static bool split(struct receiver_address *out, const char *text)
+int receiver_address_parse(struct receiver_address *out, const char *text)
 {
-    return address_split(out->host, sizeof out->host, out->port, sizeof out->port, text, SETTINGS_DEFAULT_PORT) == 0 &&
-           strcmp(out->port, "0") != 0;
+    struct receiver_address address = {.host = ""};
+    memset(out, 0, sizeof *out);
+    if (address_split(address.host, sizeof address.host, address.port, sizeof address.port, text,
+                      SETTINGS_DEFAULT_PORT))
+        return -1;
+    size_t zeros = strspn(address.port, "0");
+    if (address.port[zeros] == '\0')
+        return -1;
+    memcpy(out->port, address.port + zeros, strlen(address.port + zeros));
+    for (size_t i = 0; address.host[i]; i++)
+        out->host[i] = (char)tolower((unsigned char)address.host[i]);
+    return 0;
+}
+
+const char *receiver_address_text(char text[AGENT_SETTINGS_ADDRESS_SIZE], const struct receiver_address *address)
+{
+    (void)snprintf(text, AGENT_SETTINGS_ADDRESS_SIZE, strchr(address->host, ':') ? "[%s]:%s" : "%s:%s", address->host,
+                   address->port);
+    return text;
 }
 
 /* The callbacks are libconfuse's cfg_callback_t: they check `value` and hand it on as it is. */
@@ -23,7 +43,7 @@ static int check_receiver(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *r
 {
     struct receiver_address address;
     (void)opt;
-    if (!split(&address, value))
+    if (receiver_address_parse(&address, value))
         return settings_fail(cfg,
                              "receiver \"%s\" is not understood; write \"name:port\", \"1.2.3.4:port\" or "
                              "\"[address]:port\"",
@@ -42,17 +62,26 @@ static int check_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *r
     return 0;
 }
 
-/* Called with each number when it is parsed: libconfuse's cfg_callback_t of integers. */
-static int check_keep(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+/* A number of 0 to `max`, when it is parsed: what libconfuse's callbacks of integers do. */
+static int check_number(cfg_t *cfg, const char *name, const char *value, void *result, long max)
 {
-    (void)opt;
     char *end;
     errno = 0;
     long number = strtol(value, &end, 10);
-    if (errno != 0 || end == value || *end != '\0' || number < 0 || number > AGENT_KEEP_MAX)
-        return settings_fail(cfg, "keep = %s is not between 0 and %d", value, AGENT_KEEP_MAX);
+    if (errno != 0 || end == value || *end != '\0' || number < 0 || number > max)
+        return settings_fail(cfg, "%s = %s is not between 0 and %ld", name, value, max);
     *(long *)result = number;
     return 0;
+}
+
+static int check_keep(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    return check_number(cfg, opt->name, value, result, AGENT_KEEP_MAX);
+}
+
+static int check_redundancy(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    return check_number(cfg, opt->name, value, result, AGENT_RECEIVER_MAX);
 }
 
 static int check_not_empty(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
@@ -74,20 +103,14 @@ static int take_receivers(struct agent_settings *out, cfg_t *cfg, const char *na
                          AGENT_RECEIVER_MAX);
     for (unsigned i = 0; i < count; i++) {
         struct receiver_address *receiver = &out->receivers[i];
-        memset(receiver, 0, sizeof *receiver); /* so that addresses can be compared whole */
-        (void)split(receiver, cfg_getnstr(cfg, "receivers", i));
+        (void)receiver_address_parse(receiver, cfg_getnstr(cfg, "receivers", i));
         for (unsigned k = 0; k < i; k++)
             if (memcmp(receiver, &out->receivers[k], sizeof *receiver) == 0)
                 return error_set(error, "%s: receiver \"%s\" is named twice; remove one", name,
                                  cfg_getnstr(cfg, "receivers", i));
     }
-    out->receiver_count = count;
-    long redundancy = cfg_getint(cfg, "redundancy");
-    if (redundancy != 0 && redundancy < (long)count)
-        return error_set(error,
-                         "%s: redundancy = %ld: speaking to some of the receivers only is not possible yet; write 0 "
-                         "for all",
-                         name, redundancy);
+    out->receiver_count = out->listed_count = count;
+    out->redundancy = (size_t)cfg_getint(cfg, "redundancy");
     return 0;
 }
 
@@ -131,7 +154,7 @@ static int load(struct agent_settings *out, const char *path, const char *text, 
         CFG_STR_CB("interval", "60s", CFGF_NONE, check_interval),
         CFG_STR_CB("state_dir", "/var/lib/twobeat-agent", CFGF_NONE, check_not_empty),
         CFG_INT_CB("keep", AGENT_KEEP_MAX, CFGF_NONE, check_keep),
-        CFG_INT("redundancy", 0, CFGF_NONE),
+        CFG_INT_CB("redundancy", 0, CFGF_NONE, check_redundancy),
         CFG_STR_LIST_CB("ignore_filesystems", NULL, CFGF_NONE, check_not_empty),
         CFG_STR_LIST_CB("interfaces", NULL, CFGF_NONE, check_not_empty),
         CFG_END(),
@@ -157,6 +180,38 @@ int agent_settings_load(struct agent_settings *out, const char *path, struct err
 int agent_settings_parse(struct agent_settings *out, const char *text, const char *name, struct error *error)
 {
     return load(out, NULL, text, name, error);
+}
+
+void agent_settings_spread(struct agent_settings *settings, const char *host_name)
+{
+    char texts[AGENT_RECEIVER_MAX][AGENT_SETTINGS_ADDRESS_SIZE];
+    const char *receivers[AGENT_RECEIVER_MAX];
+    size_t chosen[AGENT_RECEIVER_MAX];
+    if (settings->redundancy == 0)
+        return;
+    if (settings->redundancy > settings->receiver_count)
+        log_line(LOG_LEVEL_WARNING, "redundancy = %zu, but the list has no more receivers than %zu: all are spoken to",
+                 settings->redundancy, settings->receiver_count);
+    for (size_t i = 0; i < settings->receiver_count; i++)
+        receivers[i] = receiver_address_text(texts[i], &settings->receivers[i]);
+    size_t count = spread_choose(chosen, host_name, receivers, settings->receiver_count, settings->redundancy);
+    for (size_t i = 0; i < count; i++)
+        settings->receivers[i] = settings->receivers[chosen[i]]; /* never one that is still to be moved */
+    settings->receiver_count = count;
+}
+
+const char *agent_settings_receivers_text(char text[AGENT_SETTINGS_RECEIVERS_SIZE],
+                                          const struct agent_settings *settings)
+{
+    char address[AGENT_SETTINGS_ADDRESS_SIZE];
+    size_t len = 0, size = AGENT_SETTINGS_RECEIVERS_SIZE;
+    text[0] = '\0';
+    for (size_t i = 0; i < settings->receiver_count && len < size; i++)
+        len += (size_t)snprintf(text + len, size - len, "%s%s", i > 0 ? ", " : "",
+                                receiver_address_text(address, &settings->receivers[i]));
+    if (settings->receiver_count < settings->listed_count && len < size)
+        (void)snprintf(text + len, size - len, " (%zu of %zu)", settings->receiver_count, settings->listed_count);
+    return text;
 }
 
 static void list_clear(struct string_list *list)

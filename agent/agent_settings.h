@@ -6,7 +6,7 @@
  *     interval = "60s"                  250ms to 75m
  *     state_dir = "/var/lib/twobeat-agent"
  *     keep = 256                        heartbeats kept for receivers that are away; 0: none
- *     redundancy = 0                    how many receivers are spoken to; 0: all
+ *     redundancy = 0                    how many of the receivers are spoken to (spread.h); 0: all
  *     ignore_filesystems = {"/mnt"}     mount points left out of the fullness figures, as shell patterns
  *     interfaces = {"eth0"}             counted as traffic; none named: all physical ones
  *
@@ -23,9 +23,12 @@
 #define AGENT_SETTINGS_HOST_SIZE 256
 #define AGENT_SETTINGS_PORT_SIZE 6
 
+#define AGENT_SETTINGS_ADDRESS_SIZE (AGENT_SETTINGS_HOST_SIZE + AGENT_SETTINGS_PORT_SIZE + 2)
+
+/* Two that are the same are equal byte for byte. */
 struct receiver_address {
-    char host[AGENT_SETTINGS_HOST_SIZE]; /* name or numeric address, without brackets */
-    char port[AGENT_SETTINGS_PORT_SIZE];
+    char host[AGENT_SETTINGS_HOST_SIZE]; /* name or numeric address, without brackets, in lower case */
+    char port[AGENT_SETTINGS_PORT_SIZE]; /* without zeros in front */
 };
 
 /* A list of strings, owned by its settings. */
@@ -36,7 +39,9 @@ struct string_list {
 
 struct agent_settings {
     size_t receiver_count;
-    struct receiver_address receivers[AGENT_RECEIVER_MAX];
+    struct receiver_address receivers[AGENT_RECEIVER_MAX]; /* in the order of the list */
+    size_t listed_count;                                   /* as many stand in the file */
+    size_t redundancy;                                     /* 0: all */
     char *key_file;
     int64_t interval_ns;
     uint32_t keep;
@@ -50,6 +55,19 @@ struct agent_settings {
 int agent_settings_load(struct agent_settings *out, const char *path, struct error *error);
 /* The same for text in memory; `name` stands for the file. */
 int agent_settings_parse(struct agent_settings *out, const char *text, const char *name, struct error *error);
+
+/* Leaves of the listed receivers those that the host of that name speaks to. Warns if there are fewer than wanted. */
+void agent_settings_spread(struct agent_settings *settings, const char *host_name);
+
+#define AGENT_SETTINGS_RECEIVERS_SIZE 1024
+/* The receivers that are spoken to, for people: all of them, as far as there is room. Returns `text`. */
+const char *agent_settings_receivers_text(char text[AGENT_SETTINGS_RECEIVERS_SIZE],
+                                          const struct agent_settings *settings);
+
+/* "name:port" or "[address]:port". Returns `text`. */
+const char *receiver_address_text(char text[AGENT_SETTINGS_ADDRESS_SIZE], const struct receiver_address *address);
+/* Reads what may stand in the list of receivers. Returns 0, or -1 if it is none of that. */
+int receiver_address_parse(struct receiver_address *out, const char *text);
 
 /* Frees what the settings own. */
 void agent_settings_clear(struct agent_settings *settings);

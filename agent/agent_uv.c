@@ -248,7 +248,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     struct daemon *daemon = signal->data;
     struct agent_settings settings;
     struct error error;
-    char state[64];
+    char state[64], receivers[AGENT_SETTINGS_RECEIVERS_SIZE];
     (void)number;
     if (daemon->stopping)
         return;
@@ -257,6 +257,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     sd_notify_send(state);
     int rc = agent_settings_load(&settings, daemon->config_path, &error);
     if (rc == 0) {
+        agent_settings_spread(&settings, daemon->host->name);
         rc = apply_settings(daemon, &settings, &error);
         if (rc)
             agent_settings_clear(&settings);
@@ -264,8 +265,9 @@ static void on_hangup(uv_signal_t *signal, int number)
     if (rc)
         log_line(LOG_LEVEL_ERROR, "%s; going on with the settings as they were", error.text);
     else
-        log_line(LOG_LEVEL_NOTICE, "%s is loaded: receivers: %zu, interval: %lld ms", daemon->config_path,
-                 daemon->link_count, (long long)(daemon->settings.interval_ns / NS_PER_MS));
+        log_line(LOG_LEVEL_NOTICE, "%s is loaded: speaking every %lld ms to %s", daemon->config_path,
+                 (long long)(daemon->settings.interval_ns / NS_PER_MS),
+                 agent_settings_receivers_text(receivers, &daemon->settings));
     sd_notify_send("READY=1");
 }
 
@@ -346,16 +348,10 @@ static int start(struct daemon *daemon, struct error *error)
 /* One line that says who speaks to whom. */
 static void log_start(const struct daemon *daemon)
 {
-    char list[1024] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < daemon->link_count && len < sizeof list; i++) {
-        const struct receiver_address *address = link_address(daemon->links[i]);
-        int n = snprintf(list + len, sizeof list - len, strchr(address->host, ':') ? "%s[%s]:%s" : "%s%s:%s",
-                         i > 0 ? ", " : "", address->host, address->port);
-        len += n > 0 ? (size_t)n : 0;
-    }
+    char receivers[AGENT_SETTINGS_RECEIVERS_SIZE];
     log_line(LOG_LEVEL_NOTICE, "version " TWOBEAT_VERSION " speaks for host %s, every %lld ms, to %s",
-             daemon->host->name, (long long)(daemon->settings.interval_ns / NS_PER_MS), list);
+             daemon->host->name, (long long)(daemon->settings.interval_ns / NS_PER_MS),
+             agent_settings_receivers_text(receivers, &daemon->settings));
 }
 
 static void close_handle(uv_handle_t *handle, void *argument)

@@ -7,7 +7,8 @@
 #include "common/error.h"
 #include "common/key.h"
 
-/* Runs until SIGTERM or SIGINT; SIGHUP loads `config_path` again. Takes `settings` over. Returns 0 after a clean
+/* Runs until SIGTERM or SIGINT; SIGHUP loads `config_path` again. Takes `settings` over, in
+ * which only the receivers of this host are left. Returns 0 after a clean
  * stop, or -1 with `error` set if it could not start. */
 int agent_uv_run(const char *config_path, struct agent_settings *settings, const struct host_key *key,
                  struct error *error);

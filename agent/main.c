@@ -66,6 +66,7 @@ int main(int argc, char **argv)
     struct agent_settings settings;
     struct host_key key;
     struct error error;
+    char receivers[AGENT_SETTINGS_RECEIVERS_SIZE];
     int status = parse_command(&command, argc, argv);
     if (status >= 0)
         return status;
@@ -79,11 +80,13 @@ int main(int argc, char **argv)
     int rc = agent_settings_load(&settings, command.config_path, &error);
     if (rc == 0) {
         rc = key_host_load(&key, settings.key_file, &error);
+        if (rc == 0)
+            agent_settings_spread(&settings, key.name);
         if (rc == 0 && !command.test)
             rc = agent_uv_run(command.config_path, &settings, &key, &error);
         else if (rc == 0)
-            log_line(LOG_LEVEL_INFO, "%s is fine: host %s, receivers: %zu", command.config_path, key.name,
-                     settings.receiver_count);
+            log_line(LOG_LEVEL_INFO, "%s is fine: host %s speaks to %s", command.config_path, key.name,
+                     agent_settings_receivers_text(receivers, &settings));
         agent_settings_clear(&settings);
         sodium_memzero(&key, sizeof key);
     }

@@ -186,7 +186,7 @@ AGENT_SETTINGS = [
     ({"receivers": ["host:70000"]}, [], r"{conf}:1: .*; write"),
     ({"receivers": ["::1"]}, [], r"{conf}:1: .*; write"),
     ({"receivers": ["a:1", "a:1"]}, [], r"{conf}: .*twice; "),
-    ({"receivers": ["a:1", "b:1"], "redundancy": 1}, [], r"{conf}: redundancy.*; "),
+    ({"redundancy": -1}, [], r"{conf}:\d: redundancy = -1 is not between 0 and 16"),
     ({"state_dir": ""}, [], r"{conf}:4: state_dir is empty; "),
     ({}, ["interval = "], r"{conf}:"),
 ]

@@ -247,6 +247,19 @@ class Bye(_Payload):
 PAYLOADS = {kind.TYPE: kind for kind in (Beat, Ack, Challenge, Bye)}
 
 
+# --- Spreading (section 7) ----------------------------------------------------------------------------------------
+
+def spread_weight(host, receiver):
+    """receiver: "name:port" or "[address]:port", in lower case."""
+    text = bytes([len(host)]) + host.encode() + receiver.encode()
+    return hashlib.blake2b(text, digest_size=16, key=b"twobeat spread 1").digest()
+
+
+def spread(host, receivers, wanted):
+    """The receivers that the host speaks to."""
+    return set(sorted(receivers, key=lambda receiver: spread_weight(host, receiver), reverse=True)[:wanted])
+
+
 # --- A client (section 4) ------------------------------------------------------------------------------------------
 
 class Client:

@@ -101,8 +101,10 @@ static void test_refused(void **state)
         {R "key_file = \"\"\n", "a.conf:2: key_file is empty"},
         {R "state_dir = \"\"\n", "a.conf:2: state_dir is empty"},
         {R "interfaces = {\"\"}\n", "a.conf:2: interfaces is empty"},
-        {"receivers = {\"a\", \"b\"}\nredundancy = 1\n", "a.conf: redundancy = 1: speaking to some"},
-        {R "redundancy = -1\n", "a.conf: redundancy = -1: speaking to some"},
+        {"receivers = {\"a\", \"A:02004\"}\n", "a.conf: receiver \"A:02004\" is named twice"},
+        {"receivers = {\"a:00\"}\n", "a.conf:1: receiver \"a:00\" is not understood"},
+        {R "redundancy = -1\n", "a.conf:2: redundancy = -1 is not between 0 and 16"},
+        {R "redundancy = 17\n", "a.conf:2: redundancy = 17 is not between"},
         {R "redundancy = some\n", "a.conf:2: "},
         {R "intervall = \"60s\"\n", "a.conf:2: "},
         {R "interval = \"60s\n", "a.conf:"},
@@ -125,10 +127,35 @@ static void test_refused(void **state)
     }
 }
 
+/* The receivers are known by their entries, however these are written. Who chooses what is tested in test_spread.c. */
+static void test_spread(void **state)
+{
+    static const char text[] = "redundancy = 2\nreceivers = {\"RECV1.example.net\", \"recv2.example.net:02004\", "
+                               "\"[2001:DB8::1]\", \"recv4.example.org:2104\"}\n";
+    struct agent_settings settings;
+    struct error error;
+    char address[AGENT_SETTINGS_ADDRESS_SIZE];
+    (void)state;
+    assert_int_equal(agent_settings_parse(&settings, text, "a.conf", &error), 0);
+    assert_int_equal(settings.receiver_count, 4);
+    assert_string_equal(receiver_address_text(address, &settings.receivers[0]), "recv1.example.net:2004");
+    assert_string_equal(receiver_address_text(address, &settings.receivers[1]), "recv2.example.net:2004");
+    assert_string_equal(receiver_address_text(address, &settings.receivers[2]), "[2001:db8::1]:2004");
+    agent_settings_spread(&settings, "web1");
+    assert_int_equal(settings.receiver_count, 2);
+    assert_int_equal(settings.listed_count, 4);
+    agent_settings_clear(&settings);
+
+    assert_int_equal(agent_settings_parse(&settings, R "redundancy = 3\n", "a.conf", &error), 0);
+    agent_settings_spread(&settings, "web1");
+    assert_int_equal(settings.receiver_count, 1); /* no more than there are */
+    agent_settings_clear(&settings);
+}
+
 static void test_limits(void **state)
 {
     static const char *const good[] = {R "interval = \"75m\"", R "interval = \"1h\"", R "redundancy = 1",
-                                       R "redundancy = 7"};
+                                       R "redundancy = 16"};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct agent_settings settings;
@@ -167,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_addresses_can_be_compared),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_spread),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_file),
     };
