@@ -114,9 +114,7 @@ void agent_destroy(struct agent_core *core)
 static void plan_retry(const struct agent_core *core, struct peer *peer, struct instant now)
 {
     if (core->stopping) {
-        struct instant next = instant_add(now, retry_unit_ns(core->options.interval_ns));
-        bool in_time = instant_since(next, core->stop) < AGENT_BYE_LIMIT_NS;
-        peer->next_send = in_time ? next : INSTANT_NEVER;
+        peer->next_send = retry_next_bye(core->options.interval_ns, core->reason, core->stop, now);
         return;
     }
     int64_t age = retry_next_age_ns(core->options.interval_ns, peer->burst, instant_since(now, core->due));
@@ -217,7 +215,7 @@ static void drop_safe(struct agent_core *core)
 static void finish(struct agent_core *core, struct instant now, struct agent_actions *out)
 {
     bool all_acked = true;
-    struct instant wake = core->stopping ? instant_add(core->stop, AGENT_BYE_LIMIT_NS) : core->next_due;
+    struct instant wake = core->stopping ? instant_add(core->stop, retry_bye_limit_ns(core->reason)) : core->next_due;
     for (size_t i = 0; i < core->peer_count; i++) {
         const struct peer *peer = &core->peers[i];
         struct instant kept_at;
@@ -227,7 +225,7 @@ static void finish(struct agent_core *core, struct instant now, struct agent_act
     }
     out->wake = wake;
     if (core->stopping)
-        out->done = all_acked || instant_since(now, core->stop) >= AGENT_BYE_LIMIT_NS;
+        out->done = all_acked || instant_since(now, core->stop) >= retry_bye_limit_ns(core->reason);
 }
 
 static void begin(struct agent_actions *out)
@@ -395,6 +393,8 @@ void agent_stop(struct agent_core *core, struct instant now, enum bye_reason rea
         core->stop = now;
         core->reason = reason;
         for (size_t i = 0; i < core->peer_count; i++) {
+            if (reason == BYE_MOVED) /* a beat that is still under way must not look as if the host were back */
+                start_session(core, &core->peers[i]);
             core->peers[i].acked = core->peers[i].echo_answered = false;
             core->peers[i].challenges_answered = 0;
             send_to(core, i, now, out);

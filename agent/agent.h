@@ -24,8 +24,7 @@
 #define AGENT_RECEIVER_MAX 16
 #define AGENT_INTERVAL_MIN_NS (250 * NS_PER_MS)
 #define AGENT_INTERVAL_MAX_NS (4500 * NS_PER_S)
-#define AGENT_KEEP_MAX 256                /* receivers remember which of the latest 512 they have */
-#define AGENT_BYE_LIMIT_NS (2 * NS_PER_S) /* how long a bye is repeated */
+#define AGENT_KEEP_MAX 256 /* receivers remember which of the latest 512 they have */
 
 struct agent_core;
 
@@ -85,7 +84,8 @@ bool agent_challenge(struct agent_core *core, size_t receiver, struct instant no
 /* The receiver is now reached in another way: what it has not acknowledged is sent again at once. */
 void agent_receiver_changed(struct agent_core *core, size_t receiver, struct instant now, struct agent_actions *out);
 
-/* Says goodbye to all; no beat is sent from now on. Only the first call counts. */
+/* Says goodbye to all; no beat is sent from now on. Only the first call counts. With BYE_MOVED it may be the only call to a core
+ * that never sent a beat: another one of the same agent start did. */
 void agent_stop(struct agent_core *core, struct instant now, enum bye_reason reason, struct agent_actions *out);
 
 /* Another interval: new sessions, and a beat is due at once. The same interval changes nothing. */

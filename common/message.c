@@ -45,14 +45,18 @@ static void challenge_visit(struct codec *c, struct challenge *challenge)
 
 static void bye_visit(struct codec *c, struct bye *bye)
 {
-    uint8_t zeros[3] = {0, 0, 0};
+    uint8_t reason = bye->reason == BYE_MOVED ? BYE_STOPPING : bye->reason;
+    uint8_t flags = bye->reason == BYE_MOVED ? BYE_FLAG_MOVED : 0;
+    uint8_t zeros[2] = {0, 0};
     codec_u64(c, &bye->session);
     codec_u64(c, &bye->counter);
     codec_u32(c, &bye->age_ms);
     codec_u64(c, &bye->agent_start);
     codec_bytes(c, bye->echo, ECHO_LEN);
-    codec_u8(c, &bye->reason);
+    codec_u8(c, &reason);
+    codec_u8(c, &flags);
     codec_bytes(c, zeros, sizeof zeros);
+    bye->reason = reason > BYE_SHUTDOWN ? 0 : reason == BYE_STOPPING && flags & BYE_FLAG_MOVED ? BYE_MOVED : reason;
 }
 
 /* Every encoder works on a copy, because a visit takes what it may write to; and the room is there by contract. */
@@ -146,5 +150,5 @@ int bye_decode(struct bye *bye, const uint8_t *payload, size_t len)
     bye_visit(&c, bye);
     if (c.failed || bye->counter == 0)
         return -1;
-    return bye->reason == BYE_STOPPING || bye->reason == BYE_SHUTDOWN ? 0 : -1;
+    return bye->reason != 0 ? 0 : -1;
 }

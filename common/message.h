@@ -22,7 +22,9 @@
 /* How the run of the agent before this one ended. */
 enum previous_end { PREVIOUS_UNKNOWN = 0, PREVIOUS_STOPPED = 1, PREVIOUS_SHUTDOWN = 2, PREVIOUS_DIED = 3 };
 
-enum bye_reason { BYE_STOPPING = 1, BYE_SHUTDOWN = 2 };
+/* Stopping and moved are the same number on the wire, and a flag beside it, which older receivers do not see. */
+enum bye_reason { BYE_STOPPING = 1, BYE_SHUTDOWN = 2, BYE_MOVED = 3 };
+#define BYE_FLAG_MOVED 0x01
 
 struct beat {
     uint64_t session;

@@ -17,10 +17,10 @@ static int list_json(const struct record *record, struct error *error)
     for (size_t i = 0; i < record->count; i++) {
         const struct log_host *host = &record->hosts[i];
         json_t *written = host->written_to ? json_integer(host->written_to) : json_null();
-        (void)json_array_append_new(hosts, json_pack("{s:s, s:s?, s:I, s:o, s:b}", "host", host->name, "alias",
+        (void)json_array_append_new(hosts, json_pack("{s:s, s:s?, s:I, s:o, s:b, s:b}", "host", host->name, "alias",
                                                      host->alias[0] ? host->alias : NULL, "first_heard",
                                                      (json_int_t)host->first_at, "written_to", written, "forgotten",
-                                                     host->forgotten));
+                                                     host->forgotten, "moved", host->moved));
     }
     return cli_print_json(json_pack("{s:o}", "hosts", hosts), error);
 }
@@ -37,8 +37,11 @@ static int list_text(const struct record *record, struct error *error)
             table_add_time(&table, host->written_to);
         else
             table_add(&table, "%s", "");
-        table_add(&table, "%s%s%s%s", host->forgotten ? "forgotten" : "", host->forgotten && host->alias[0] ? ", " : "",
-                  host->alias[0] ? "also " : "", host->alias);
+        table_add(&table, "%s%s%s%s",
+                  host->moved       ? "moved"
+                  : host->forgotten ? "forgotten"
+                                    : "",
+                  host->forgotten && host->alias[0] ? ", " : "", host->alias[0] ? "also " : "", host->alias);
     }
     int rc = table_print(&table);
     table_free(&table);

@@ -15,8 +15,8 @@ static int add_recorded_host(json_t *hosts, struct record *record, const struct 
         enum state state = last ? last->state : STATE_UNKNOWN;
         const char *cause = last && last->cause != CAUSE_NONE ? cause_token(last->cause) : NULL;
         int64_t since = last ? last->from : 0;
-        if (host->forgotten &&
-            (!last || last->cause != CAUSE_FORGOTTEN)) { /* just now, while the receiver is stopped */
+        if (host->forgotten && (!last || (last->cause != CAUSE_FORGOTTEN &&
+                                          last->cause != CAUSE_MOVED))) { /* just now, while the receiver is stopped */
             state = STATE_UNKNOWN;
             cause = cause_token(CAUSE_FORGOTTEN);
             since = record->run.alive;

@@ -7,7 +7,7 @@
 #include "receiver/judge/averaging.h"
 #include "receiver/judge/telling.h"
 
-void forget_host(struct host *host, struct instant at, const struct verdict_context *c)
+void forget_host(struct host *host, struct instant at, enum cause cause, const struct verdict_context *c)
 {
     if (host->forgotten)
         return;
@@ -17,7 +17,7 @@ void forget_host(struct host *host, struct instant at, const struct verdict_cont
     free(host->displaced);
     host->displaced = NULL;
     averaging_give_up(host, c);
-    telling_forgotten(host, at, c);
+    telling_forgotten(host, at, cause, c);
     expectation_init(&host->expectation);
     host->expectation.last = at; /* time does not go back: a beat that was under way counts from here */
     host->deadline[0] = host->deadline[1] = INSTANT_NEVER;

@@ -76,8 +76,8 @@ struct host {
     struct instant budget_at;
 
     /* the last beat */
-    bool heard; /* ever, or since it was forgotten */
-    bool forgotten;
+    bool heard;     /* ever, or since it was forgotten */
+    bool forgotten; /* ... or has moved to other receivers: `cause` tells */
     bool to_forget; /* somebody asked for it while the receiver was stopped: done at its start */
     uint8_t boot_id[BOOT_ID_LEN];
     uint64_t agent_start;

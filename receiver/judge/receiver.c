@@ -168,7 +168,7 @@ static void apply_to_host(struct receiver *receiver, struct host *host, struct f
     case FACT_PATH: path_heard(host, &fact->path, &context); break;
     case FACT_AGREED: path_agreed(host, &context); break;
     case FACT_CUT_OFF: path_cut_off(host, &context); break;
-    default: forget_host(host, fact->forgotten.at, &context); break;
+    default: forget_host(host, fact->forgotten.at, CAUSE_FORGOTTEN, &context); break;
     }
     receiver_promise(receiver, host);
 }

@@ -37,7 +37,8 @@ enum state {
     X(RECEIVER_PATH, "receiver_path", "the receiver lost most hosts at once, and this one ran on") \
     X(CLOCK_STEP, "clock_step", "the receiver's clock jumped")                                     \
     X(PATH, "path", "another receiver heard the host")                                             \
-    X(FORGOTTEN, "forgotten", "taken out of alarms and averages, until it is heard again")
+    X(FORGOTTEN, "forgotten", "taken out of alarms and averages, until it is heard again")         \
+    X(MOVED, "moved", "the host speaks to other receivers now")
 
 enum cause {
 #define CAUSE_ID(id, token, text) CAUSE_##id,

@@ -227,7 +227,7 @@ void telling_cut(struct host *host, int64_t at, const struct verdict_context *c)
 {
     struct told told = {.at = at, .state = STATE_UNKNOWN, .cause = CAUSE_CLOCK_STEP};
     if (host->forgotten)
-        told.cause = CAUSE_FORGOTTEN;
+        told.cause = host->cause;
     struct silence_span span = {.from = c->now, .earliest = c->now, .latest = c->now};
     tell_line(host, &told, &span, 0, c);
     host->changed_from = HOST_CHANGED_ALL;
@@ -235,9 +235,9 @@ void telling_cut(struct host *host, int64_t at, const struct verdict_context *c)
     averages_cut(&host->averages, at);
 }
 
-void telling_forgotten(struct host *host, struct instant at, const struct verdict_context *c)
+void telling_forgotten(struct host *host, struct instant at, enum cause cause, const struct verdict_context *c)
 {
-    struct told told = {.at = labels_second(c->labels, at), .state = STATE_UNKNOWN, .cause = CAUSE_FORGOTTEN};
+    struct told told = {.at = labels_second(c->labels, at), .state = STATE_UNKNOWN, .cause = cause};
     struct silence_span span = {.from = at, .earliest = at, .latest = at};
     tell_line(host, &told, &span, 0, c);
 }

@@ -7,8 +7,8 @@
 
 /* The very first line of a host: up. */
 void telling_first(struct host *host, struct instant at, const struct verdict_context *context);
-/* From that instant on: unknown, since the host is forgotten. */
-void telling_forgotten(struct host *host, struct instant at, const struct verdict_context *context);
+/* From that instant on: unknown, since the host is forgotten, or has moved. */
+void telling_forgotten(struct host *host, struct instant at, enum cause cause, const struct verdict_context *context);
 /* A silence has begun: nothing but up is told of it yet. */
 void telling_begin(struct host *host, const struct verdict_context *context);
 /* Tells the log where the present view of the silence differs from what was told before. */

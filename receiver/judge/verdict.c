@@ -309,15 +309,20 @@ void verdict_bye(struct host *host, const struct fact_bye *bye, const struct ver
     if (!host_open_silence(host) && was_unobserved(host, at, c) && !begin_silence(host, c))
         return;
     struct silence *s = host_open_silence(host);
-    if (s && s->goodbye != GOODBYE_NONE)
+    bool moved = bye->reason == BYE_MOVED;
+    if (s && s->goodbye != GOODBYE_NONE && !moved)
         return; /* repeated */
     /* It was there all the time: the silence ends here, and another begins. */
-    if (s && (s->judged || s->by_path || s->cut_off)) {
+    if (s && (s->judged || s->by_path || s->cut_off || moved)) {
         at = instant_later(at, s->last);
         s->ended = true;
         s->beat_at = at;
         telling_update(host, c);
         s = NULL;
+    }
+    if (moved) {
+        forget_host(host, at, CAUSE_MOVED, c);
+        return;
     }
     host->expectation.last = at;
     set_deadlines(host);

@@ -188,7 +188,8 @@ static int hosts_append(struct log_host **hosts, size_t *count, sqlite3_stmt *st
                               .first_at = sqlite3_column_int64(stmt, 2),
                               .written_to = sqlite3_column_int64(stmt, 3),
                               .changed_from = sqlite3_column_int64(stmt, 4),
-                              .forgotten = sqlite3_column_int(stmt, 5) != 0};
+                              .forgotten = sqlite3_column_int(stmt, 5) != 0,
+                              .moved = sqlite3_column_int(stmt, 5) == 2};
     const char *alias = (const char *)sqlite3_column_text(stmt, 6);
     const char *moved_from = (const char *)sqlite3_column_text(stmt, 7);
     (void)snprintf(host->name, sizeof host->name, "%s", name ? name : "");
@@ -205,8 +206,9 @@ int log_reader_hosts(struct log_reader *reader, struct log_host **hosts, size_t 
     int rc = sqlite3_prepare_v2(reader->db,
                                 "SELECT id, name, first_at, written_to, min(ifnull(changed_from, " NOWHERE "), "
                                 "ifnull(" SCHEMA_UNWRITTEN_FROM ", " NOWHERE ")), "
-                                "to_forget IS NOT NULL OR ifnull((SELECT cause FROM transitions WHERE host = hosts.id "
-                                "ORDER BY number DESC LIMIT 1), '') = 'forgotten', alias, moved_from "
+                                "CASE WHEN to_forget IS NOT NULL THEN 1 ELSE CASE (SELECT cause FROM transitions WHERE "
+                                "host = hosts.id ORDER BY number DESC LIMIT 1) WHEN 'forgotten' THEN 1 WHEN 'moved' "
+                                "THEN 2 ELSE 0 END END, alias, moved_from "
                                 "FROM hosts ORDER BY name",
                                 -1, &stmt, NULL);
     if (rc == SQLITE_OK) {

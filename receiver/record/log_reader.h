@@ -24,7 +24,8 @@ struct log_host {
     int64_t written_to;                /* state.rrd holds the record up to here; 0: nothing */
     /* If before that: state.rrd is still to be made anew, since from this second on the log has changed. */
     int64_t changed_from;
-    bool forgotten; /* or will be when the receiver starts */
+    bool forgotten; /* or will be when the receiver starts; nor is anything expected of one that has moved */
+    bool moved;     /* to other receivers */
 };
 
 /* A line of the log; `host` 0: there is none. */

@@ -173,7 +173,7 @@ static void send_unproven(struct scene *scene, size_t index, uint8_t parameter)
 static void send_bye(struct scene *scene, size_t index, uint8_t parameter)
 {
     struct speaker *speaker = &scene->speakers[index];
-    struct bye bye = speaker_bye(speaker, parameter & 1 ? BYE_SHUTDOWN : BYE_STOPPING);
+    struct bye bye = speaker_bye(speaker, parameter & 1 ? BYE_SHUTDOWN : parameter & 8 ? BYE_MOVED : BYE_STOPPING);
     bye.age_ms = parameter & 2 ? (uint32_t)pauses_ms[parameter >> 4] : 0;
     if (parameter & 4)
         bye.agent_start--;

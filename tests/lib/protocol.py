@@ -25,6 +25,7 @@ HEADER_LEN = 32
 TAG_LEN = aead.TAG_LEN
 METRIC_MAX = 100
 KEPT = 1
+MOVED = 1
 NO_ECHO = bytes(16)
 
 # PROTOCOL.md section 6; tests/vectors/check compares it with the table there.
@@ -230,13 +231,14 @@ class Challenge(_Payload):
 @dataclasses.dataclass
 class Bye(_Payload):
     TYPE = BYE
-    LAYOUT = "!QQIQ16sB3x"
+    LAYOUT = "!QQIQ16sBB2x"
     session: int
     counter: int
     age_ms: int = 0
     agent_start: int = 1
     echo: bytes = NO_ECHO
     reason: int = 1
+    flags: int = 0  # MOVED
 
     def check(self):
         super().check()

@@ -376,7 +376,10 @@ void sim_kill_agent(struct sim *sim, size_t index)
 static void stop_agent(struct sim *sim, size_t index, enum bye_reason reason)
 {
     struct sim_host *host = &sim->hosts[index];
-    sim_note(sim, "-- %s: agent says goodbye, %s", host->name, reason == BYE_SHUTDOWN ? "shutting down" : "stopping");
+    sim_note(sim, "-- %s: agent says goodbye, %s", host->name,
+             reason == BYE_SHUTDOWN ? "shutting down"
+             : reason == BYE_MOVED  ? "moving away"
+                                    : "stopping");
     host->run_state = reason == BYE_SHUTDOWN ? PREVIOUS_SHUTDOWN : PREVIOUS_STOPPED;
     host->going_down = reason == BYE_SHUTDOWN;
     agent_stop(host->agent, run_clock(sim, host), reason, &sim->actions);
@@ -386,6 +389,11 @@ static void stop_agent(struct sim *sim, size_t index, enum bye_reason reason)
 void sim_stop_agent(struct sim *sim, size_t index)
 {
     stop_agent(sim, index, BYE_STOPPING);
+}
+
+void sim_move_away(struct sim *sim, size_t index)
+{
+    stop_agent(sim, index, BYE_MOVED);
 }
 
 void sim_shut_down(struct sim *sim, size_t index)

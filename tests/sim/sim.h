@@ -240,6 +240,7 @@ void sim_boot_all(struct sim *sim); /* every machine and agent, spread over an i
 void sim_crash(struct sim *sim, size_t host);
 void sim_kill_agent(struct sim *sim, size_t host);
 void sim_stop_agent(struct sim *sim, size_t host);
+void sim_move_away(struct sim *sim, size_t host); /* to other receivers, which the simulation does not have */
 void sim_shut_down(struct sim *sim, size_t host); /* agent first, the machine is off 3 s after that */
 void sim_set_interval(struct sim *sim, size_t host, int64_t interval_ns); /* stops the agent and starts it anew */
 void sim_sleep(struct sim *sim, size_t host);

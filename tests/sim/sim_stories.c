@@ -223,6 +223,28 @@ static void agent_stopped_over_limit(struct sim *sim)
     sim_run(sim, 70 * MINUTE);
 }
 
+/* It speaks to other receivers from now on, and comes back. Nobody misses it meanwhile. */
+static void moved(struct sim *sim)
+{
+    begin(sim);
+    sim_move_away(sim, 0);
+    sim_run(sim, 60 * MINUTE);
+    sim_start_agent(sim, 0);
+    sim_run(sim, 70 * MINUTE);
+}
+
+/* It is missed before it can say that it moves: that it was there is known as soon as it does. */
+static void moved_while_unreachable(struct sim *sim)
+{
+    begin(sim);
+    sim_set_cut(sim, 0, true);
+    sim_run(sim, 20 * MINUTE);
+    sim_move_away(sim, 0);
+    sim_run(sim, 25 * MINUTE + 30 * S);
+    sim_set_cut(sim, 0, false);
+    sim_run(sim, 60 * MINUTE);
+}
+
 static void shutdown_bye_lost(struct sim *sim)
 {
     begin(sim);
@@ -572,6 +594,8 @@ static const struct {
     {"agent_stopped_late", agent_stopped_late},
     {"agent_stopped_over_limit", agent_stopped_over_limit},
     {"agent_stopped_bye_lost", agent_stopped_bye_lost},
+    {"moved", moved},
+    {"moved_while_unreachable", moved_while_unreachable},
     {"shutdown_short", shutdown_short},
     {"shutdown_over_limit", shutdown_over_limit},
     {"shutdown_bye_lost", shutdown_bye_lost},

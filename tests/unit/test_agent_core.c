@@ -624,6 +624,35 @@ static void test_bye_answers_a_challenge(void **state)
     expect("3.bye1:0 s1 e7; 4.bye1:30 s1 e7; 5.bye1:30 s1 e8; ");
 }
 
+/* A session of its own, which ends the one before at the receiver; a whole day, for the way may be cut. */
+static void test_moving_away(void **state)
+{
+    (void)state;
+    begin(60 * S);
+    challenge(0, 7);
+    ack(0);
+    clear_trace();
+    stop(BYE_MOVED);
+    challenge(0, 8);
+    run_until(6 * 60 * S);
+    expect("1.bye3:0 s2; 2.bye3:0 s2 e8; 3.bye3:1000 s2 e8; 4.bye3:61000 s2 e8; 5.bye3:121000 s2 e8; "
+           "6.bye3:181000 s2 e8; 7.bye3:241000 s2 e8; 8.bye3:301000 s2 e8; ");
+    ack(0);
+    assert_true(rig.actions.done);
+}
+
+static void test_moving_away_is_given_up(void **state)
+{
+    (void)state;
+    begin(3600 * S);
+    stop(BYE_MOVED);
+    run_until(24 * 3600 * S - 1 * S);
+    assert_false(rig.actions.done);
+    run_until(24 * 3600 * S);
+    assert_true(rig.actions.done);
+    assert_int_equal(rig.sent[0], 1 + 2 + 23); /* the beat, 0 and 1 s, then hourly */
+}
+
 static void test_sample_after_stop_is_dropped(void **state)
 {
     struct agent_sample sample = {.run_ms = 1};
@@ -674,6 +703,8 @@ int main(void)
         TEST(bye_is_repeated_for_two_seconds),
         TEST(bye_ends_with_the_last_ack),
         TEST(bye_answers_a_challenge),
+        TEST(moving_away),
+        TEST(moving_away_is_given_up),
         TEST(sample_after_stop_is_dropped),
     };
     return cmocka_run_group_tests_name("agent core", tests, NULL, NULL);

@@ -107,14 +107,33 @@ static void test_bye(void **state)
     assert_int_equal(again.reason, BYE_SHUTDOWN);
     for (unsigned reason = 0; reason < 256; reason++) {
         bytes[44] = (uint8_t)reason;
+        bytes[45] = reason & 4 ? 0xfe : 0; /* of flags to come nothing is known */
         assert_int_equal(bye_decode(&again, bytes, 48), reason == 1 || reason == 2 ? 0 : -1);
     }
+}
+
+/* A receiver that does not know the flag takes the agent as stopped. */
+static void test_bye_moved(void **state)
+{
+    const struct bye bye = {.session = 5, .counter = 6, .agent_start = 8, .reason = BYE_MOVED};
+    uint8_t bytes[BEAT_LEN_MAX];
+    struct bye again;
+    (void)state;
+    assert_int_equal(bye_encode(&bye, bytes), 48);
+    assert_memory_equal(bytes + 44, "\1\1\0\0", 4);
+    assert_int_equal(bye_decode(&again, bytes, 48), 0);
+    assert_int_equal(again.reason, BYE_MOVED);
+    bytes[44] = BYE_SHUTDOWN; /* who goes down moves nowhere */
+    assert_int_equal(bye_decode(&again, bytes, 48), 0);
+    assert_int_equal(again.reason, BYE_SHUTDOWN);
+    bytes[44] = 3;
+    assert_int_equal(bye_decode(&again, bytes, 48), -1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_beat_lengths), cmocka_unit_test(test_beat_values),
-                                       cmocka_unit_test(test_ack), cmocka_unit_test(test_challenge),
-                                       cmocka_unit_test(test_bye)};
+                                       cmocka_unit_test(test_ack),          cmocka_unit_test(test_challenge),
+                                       cmocka_unit_test(test_bye),          cmocka_unit_test(test_bye_moved)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

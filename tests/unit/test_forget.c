@@ -191,12 +191,74 @@ static void test_while_the_receiver_is_off(void **state)
     assert_int_equal(receiver_settled_to(f->receiver, receiver_hosts(f->receiver)->hosts[1], at(9000)), ZERO + 610);
 }
 
+static void move_away(struct fixture *f, int64_t now)
+{
+    speaker_renew(&f->speaker); /* as agents do: what is still under way in the old session opens nothing */
+    struct bye bye = speaker_bye(&f->speaker, BYE_MOVED);
+    assert_int_equal(speaker_send_bye(&f->speaker, f->receiver, at(now), &bye).type, ANSWER_ACK);
+}
+
+/* The host says itself that it speaks to others: the same, with its own cause. It may say so again, and come back. */
+static void test_moved(void **state)
+{
+    struct fixture *f = *state;
+    beats(f, 0, 600);
+    struct speaker before = f->speaker;
+    move_away(f, 630);
+    move_away(f, 640);
+    struct beat overtaken = speaker_beat(&before, at(620), at(650));
+    overtaken.counter = before.counter + 1;
+    assert_int_equal(receiver_hear_beat(f->receiver, at(650), "web1", 4, &overtaken).type, ANSWER_CHALLENGE);
+    receiver_judge(f->receiver, at(90000));
+    assert_int_equal(receiver_forget(f->receiver, at(90001), 1, at(90001)), -1);
+    const struct expected closed[] = {{0, STATE_UP, CAUSE_NONE}, {630, STATE_UNKNOWN, CAUSE_MOVED}};
+    assert_spans(f, 90001, closed, 2);
+    speaker_renew(&f->speaker);
+    beats(f, 100000, 100600);
+    receiver_judge(f->receiver, at(101000));
+    const struct expected opened[] = {{0, STATE_UP, CAUSE_NONE},
+                                      {630, STATE_UNKNOWN, CAUSE_MOVED},
+                                      {100000, STATE_UP, CAUSE_NONE},
+                                      {100630, STATE_DOWN, CAUSE_SILENT}};
+    assert_spans(f, 101000, opened, 4);
+}
+
+/* Missed before that: until its goodbye it was not heard, and then it was there. */
+static void test_moved_while_down(void **state)
+{
+    struct fixture *f = *state;
+    beats(f, 0, 600);
+    receiver_judge(f->receiver, at(1000));
+    assert_int_equal(the_host(f)->state, STATE_DOWN);
+    move_away(f, 1200);
+    receiver_judge(f->receiver, at(9000));
+    const struct expected spans[] = {
+        {0, STATE_UP, CAUSE_NONE}, {630, STATE_DOWN, CAUSE_UNREACHABLE}, {1200, STATE_UNKNOWN, CAUSE_MOVED}};
+    assert_spans(f, 9000, spans, 3);
+}
+
+/* Stopped in between, and the next run says it with the agent start of the one before. */
+static void test_moved_after_a_goodbye(void **state)
+{
+    struct fixture *f = *state;
+    beats(f, 0, 600);
+    struct bye bye = speaker_bye(&f->speaker, BYE_STOPPING);
+    (void)speaker_send_bye(&f->speaker, f->receiver, at(640), &bye);
+    receiver_judge(f->receiver, at(900));
+    move_away(f, 1200);
+    receiver_judge(f->receiver, at(9000));
+    const struct expected spans[] = {
+        {0, STATE_UP, CAUSE_NONE}, {640, STATE_UNKNOWN, CAUSE_AGENT_STOPPED}, {1200, STATE_UNKNOWN, CAUSE_MOVED}};
+    assert_spans(f, 9000, spans, 3);
+}
+
 int main(void)
 {
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         ROW(test_is_closed_and_opened_again), ROW(test_of_one_that_is_down),       ROW(test_what_does_not_open_it),
-        ROW(test_a_beat_that_was_under_way),  ROW(test_while_the_receiver_is_off),
+        ROW(test_a_beat_that_was_under_way),  ROW(test_while_the_receiver_is_off), ROW(test_moved),
+        ROW(test_moved_while_down),           ROW(test_moved_after_a_goodbye),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,8 @@ static struct bye bye_of(const json_t *fields)
                       .age_ms = (uint32_t)number_of(fields, "age_ms"),
                       .agent_start = number_of(fields, "agent_start"),
                       .reason = (uint8_t)number_of(fields, "reason")};
+    if (number_of(fields, "flags") & BYE_FLAG_MOVED)
+        bye.reason = BYE_MOVED;
     assert_int_equal(bytes_of(fields, "echo", bye.echo, ECHO_LEN), ECHO_LEN);
     return bye;
 }
