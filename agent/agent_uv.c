@@ -16,12 +16,14 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "agent/contacts.h"
+#include "agent/farewell_uv.h"
 #include "agent/footprint.h"
 #include "agent/going_down.h"
 #include "agent/link_uv.h"
 #include "agent/run_state.h"
 #include "agent/sampler_linux.h"
-#include "common/datagram.h"
+#include "agent/voice.h"
 #include "common/log.h"
 #include "common/privileges.h"
 #include "common/sd_notify.h"
@@ -34,8 +36,9 @@ struct daemon {
 
     const char *config_path;
     struct agent_settings settings;
-    const struct host_key *host;
-    struct key agent_key, ack_key;
+    struct voice voice;
+    struct farewells farewells;
+    uint64_t agent_start;
 
     struct sampler *sampler;
     struct agent_core *core;
@@ -65,12 +68,8 @@ static void fill_random(void *context, void *buf, size_t len)
 
 static void send_message(struct daemon *daemon, const struct agent_message *message, struct instant now)
 {
-    uint8_t payload[BEAT_LEN_MAX], fresh[DATAGRAM_RANDOM_LEN], datagram[DATAGRAM_LEN_MAX];
-    size_t payload_len = message->is_bye ? bye_encode(&message->bye, payload) : beat_encode(&message->beat, payload);
-    randombytes_buf(fresh, sizeof fresh);
-    size_t len =
-        datagram_seal(datagram, message->is_bye ? DATAGRAM_BYE : DATAGRAM_BEAT, daemon->host->generation,
-                      daemon->host->name, strlen(daemon->host->name), payload, payload_len, &daemon->agent_key, fresh);
+    uint8_t datagram[DATAGRAM_LEN_MAX];
+    size_t len = voice_seal(&daemon->voice, message, datagram);
     link_send(daemon->links[message->receiver], now, datagram, len);
 }
 
@@ -116,33 +115,20 @@ static size_t link_index(const struct daemon *daemon, const struct link *link)
     return i;
 }
 
-/* An answer, if it is one: sealed for this host with the key of this direction. Anything else is dropped silently. */
+/* An answer, if it is one. Anything else is dropped silently. */
 static void on_received(void *context, struct link *link, const uint8_t *bytes, size_t len)
 {
     struct daemon *daemon = context;
-    struct datagram datagram;
-    uint8_t payload[DATAGRAM_PAYLOAD_MAX];
-    size_t payload_len = 0;
+    struct voice_answer answer;
     size_t receiver = link_index(daemon, link);
-    if (receiver == daemon->link_count || datagram_parse(&datagram, bytes, len) != DATAGRAM_OK ||
-        datagram.generation != daemon->host->generation || datagram.name_len != strlen(daemon->host->name) ||
-        memcmp(datagram.name, daemon->host->name, datagram.name_len) != 0)
+    if (receiver == daemon->link_count || !voice_open(&daemon->voice, &answer, bytes, len))
         return;
-    if (datagram.type != DATAGRAM_ACK && datagram.type != DATAGRAM_CHALLENGE)
-        return;
-    if (datagram_open(payload, &payload_len, &datagram, &daemon->ack_key) != 0)
-        return;
-    struct ack ack;
-    struct challenge challenge;
     struct instant now = read_clock(CLOCK_MONOTONIC);
-    if (datagram.type == DATAGRAM_ACK && ack_decode(&ack, payload, payload_len) == 0) {
-        if (agent_ack(daemon->core, receiver, now, &ack, &daemon->actions))
-            link_answered(link);
-        act(daemon, now);
-    } else if (datagram.type == DATAGRAM_CHALLENGE && challenge_decode(&challenge, payload, payload_len) == 0) {
-        (void)agent_challenge(daemon->core, receiver, now, &challenge, &daemon->actions);
-        act(daemon, now);
-    }
+    if (answer.is_challenge)
+        (void)agent_challenge(daemon->core, receiver, now, &answer.challenge, &daemon->actions);
+    else if (agent_ack(daemon->core, receiver, now, &answer.ack, &daemon->actions))
+        link_answered(link);
+    act(daemon, now);
 }
 
 static void on_changed(void *context, struct link *link)
@@ -167,6 +153,7 @@ static void on_timer(uv_timer_t *timer)
     struct instant now = read_clock(CLOCK_MONOTONIC);
     for (size_t i = 0; i < daemon->link_count; i++)
         link_tick(daemon->links[i], now);
+    farewells_tick(&daemon->farewells, now);
     agent_wake(daemon->core, now, &daemon->actions);
     act(daemon, now);
     if (daemon->watchdog_ns > 0 && !instant_before(now, daemon->watchdog_due)) {
@@ -179,7 +166,7 @@ static void on_timer(uv_timer_t *timer)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct daemon *daemon = prepare->data;
-    struct instant wake = daemon->core_wake;
+    struct instant wake = instant_earlier(daemon->core_wake, farewells_due(&daemon->farewells));
     if (daemon->watchdog_ns > 0)
         wake = instant_earlier(wake, daemon->watchdog_due);
     for (size_t i = 0; i < daemon->link_count; i++)
@@ -226,7 +213,10 @@ static bool set_links(struct daemon *daemon, const struct agent_settings *settin
 static int apply_settings(struct daemon *daemon, struct agent_settings *settings, struct error *error)
 {
     int previous[AGENT_RECEIVER_MAX];
+    struct contact before[AGENT_RECEIVER_MAX];
+    size_t before_count = daemon->settings.receiver_count;
     struct instant now = read_clock(CLOCK_MONOTONIC);
+    struct error trouble;
     if (strcmp(settings->key_file, daemon->settings.key_file) != 0 ||
         strcmp(settings->state_dir, daemon->settings.state_dir) != 0)
         log_line(LOG_LEVEL_WARNING, "another key_file or state_dir is taken over at the next start only");
@@ -238,8 +228,12 @@ static int apply_settings(struct daemon *daemon, struct agent_settings *settings
     agent_set_receivers(daemon->core, now, previous, settings->receiver_count, &daemon->actions);
     agent_set_interval(daemon->core, now, settings->interval_ns, &daemon->actions);
     act(daemon, now);
+    for (size_t i = 0; i < before_count; i++)
+        before[i] = (struct contact){daemon->settings.receivers[i], daemon->agent_start};
     agent_settings_clear(&daemon->settings);
     daemon->settings = *settings;
+    if (farewells_begin(&daemon->farewells, now, before, before_count, &trouble))
+        log_line(LOG_LEVEL_WARNING, "%s", trouble.text);
     return 0;
 }
 
@@ -257,7 +251,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     sd_notify_send(state);
     int rc = agent_settings_load(&settings, daemon->config_path, &error);
     if (rc == 0) {
-        agent_settings_spread(&settings, daemon->host->name);
+        agent_settings_spread(&settings, daemon->voice.host->name);
         rc = apply_settings(daemon, &settings, &error);
         if (rc)
             agent_settings_clear(&settings);
@@ -287,7 +281,6 @@ static void on_terminate(uv_signal_t *signal, int number)
     act(daemon, now);
 }
 
-/* The core, and the keys of the two directions. */
 static int create_core(struct daemon *daemon, struct error *error)
 {
     struct agent_options options = {.interval_ns = daemon->settings.interval_ns,
@@ -298,8 +291,7 @@ static int create_core(struct daemon *daemon, struct error *error)
     if (!sampler_boot_id(options.boot_id))
         log_line(LOG_LEVEL_WARNING, "the kernel tells no boot id; reboots will look like silence");
     randombytes_buf(&options.agent_start, sizeof options.agent_start);
-    key_derive_agent(&daemon->agent_key, &daemon->host->key);
-    key_derive_ack(&daemon->ack_key, &daemon->host->key);
+    daemon->agent_start = options.agent_start;
     int previous[AGENT_RECEIVER_MAX];
     daemon->core = agent_create(&options);
     if (!daemon->core || !set_links(daemon, &daemon->settings, previous))
@@ -328,6 +320,18 @@ static void start_handles(struct daemon *daemon)
     (void)uv_prepare_start(&daemon->prepare, on_prepare);
 }
 
+/* Those that the last run spoke to, and this one does not. */
+static int begin_farewells(struct daemon *daemon, struct error *error)
+{
+    struct contact before[CONTACTS_MAX];
+    size_t count = contacts_load(before, daemon->settings.state_dir);
+    daemon->farewells = (struct farewells){.loop = &daemon->loop,
+                                           .voice = &daemon->voice,
+                                           .settings = &daemon->settings,
+                                           .agent_start = daemon->agent_start};
+    return farewells_begin(&daemon->farewells, read_clock(CLOCK_MONOTONIC), before, count, error);
+}
+
 /* Everything that needs rights comes before the change of user, everything that writes comes after it. */
 static int start(struct daemon *daemon, struct error *error)
 {
@@ -338,7 +342,10 @@ static int start(struct daemon *daemon, struct error *error)
         return error_set(error, "not enough memory to start");
     if (privileges_drop_to_owner(daemon->settings.state_dir, error) || create_core(daemon, error))
         return -1;
-    if (run_state_save_running(daemon->settings.state_dir, &trouble))
+    bool noted = run_state_save_running(daemon->settings.state_dir, &trouble) == 0;
+    if (!noted)
+        log_line(LOG_LEVEL_WARNING, "%s", trouble.text);
+    if (begin_farewells(daemon, &trouble) && noted) /* one warning is enough */
         log_line(LOG_LEVEL_WARNING, "%s", trouble.text);
     start_handles(daemon);
     daemon->watchdog_ns = sd_notify_watchdog_ns();
@@ -350,7 +357,7 @@ static void log_start(const struct daemon *daemon)
 {
     char receivers[AGENT_SETTINGS_RECEIVERS_SIZE];
     log_line(LOG_LEVEL_NOTICE, "version " TWOBEAT_VERSION " speaks for host %s, every %lld ms, to %s",
-             daemon->host->name, (long long)(daemon->settings.interval_ns / NS_PER_MS),
+             daemon->voice.host->name, (long long)(daemon->settings.interval_ns / NS_PER_MS),
              agent_settings_receivers_text(receivers, &daemon->settings));
 }
 
@@ -366,11 +373,11 @@ static void destroy(struct daemon *daemon)
     bool may_wait = true;
     for (size_t i = 0; i < daemon->link_count; i++)
         may_wait = link_close(daemon->links[i]) && may_wait;
+    may_wait = farewells_close(&daemon->farewells) && may_wait;
     may_wait = sampler_destroy(daemon->sampler) && may_wait;
     agent_destroy(daemon->core);
     agent_settings_clear(&daemon->settings);
-    sodium_memzero(&daemon->agent_key, sizeof daemon->agent_key);
-    sodium_memzero(&daemon->ack_key, sizeof daemon->ack_key);
+    voice_clear(&daemon->voice);
     /* libuv would join the thread that waits for a name server; another may wait for a dead disk. The bye is sent,
      * nobody needs the answers. */
     if (!may_wait)
@@ -394,7 +401,7 @@ int agent_uv_run(const char *config_path, struct agent_settings *settings, const
     daemon->config_path = config_path;
     daemon->settings = *settings;
     *settings = (struct agent_settings){0};
-    daemon->host = key;
+    voice_init(&daemon->voice, key);
     int rc = start(daemon, error);
     if (rc == 0) {
         log_start(daemon);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <utmpx.h>
 
+#include "agent/contacts.h"
 #include "agent/going_down.h"
 #include "agent/run_state.h"
 
@@ -44,11 +45,44 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const names[] = {"run", "run.new", "utmp", "systemctl"};
+    static const char *const names[] = {"run", "run.new", "utmp", "systemctl", "receivers", "receivers.new"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)unlink(in_dir(names[i]));
     return rmdir(dir);
+}
+
+static void test_contacts(void **state)
+{
+    static const char some[] = "0123456789abcdef recv1.example.net:2004\n"
+                               "\n0123456789abcdef\n0123456789abcdeg a:1\n123 a:1\n0123456789abcdef :7\n"
+                               "00000000000000ff [2001:db8::1]:99\nffffffffffffffff half";
+    struct contact contacts[CONTACTS_MAX], again[CONTACTS_MAX];
+    struct error error = {""};
+    (void)state;
+    memset(contacts, 0x11, sizeof contacts);
+    assert_int_equal(contacts_load(contacts, dir), 0);
+    write_file("receivers", some, sizeof some - 1, 0644);
+    assert_int_equal(contacts_load(contacts, dir), 3);
+    assert_true(contacts[0].agent_start == 0x0123456789abcdef && contacts[1].agent_start == 0xff);
+    assert_string_equal(contacts[1].address.host, "2001:db8::1");
+    assert_string_equal(contacts[2].address.port, "2004");
+
+    memset(again, 0x22, sizeof again);
+    for (size_t i = 3; i < CONTACTS_MAX; i++) {
+        contacts[i] = contacts[0];
+        memset(contacts[i].address.host, 'x', AGENT_SETTINGS_HOST_SIZE - 1);
+    }
+    assert_int_equal(contacts_save(dir, contacts, CONTACTS_MAX, &error), 0);
+    assert_int_equal(contacts_load(again, dir), CONTACTS_MAX);
+    for (size_t i = 0; i < CONTACTS_MAX; i++) {
+        assert_true(again[i].agent_start == contacts[i].agent_start);
+        assert_memory_equal(&again[i].address, &contacts[i].address, sizeof again[i].address);
+    }
+    assert_int_equal(contacts_save(dir, contacts, 0, &error), 0);
+    assert_int_equal(contacts_load(again, dir), 0);
+    assert_int_equal(contacts_save("/nowhere", contacts, 1, &error), -1);
+    assert_non_null(strstr(error.text, "/nowhere"));
 }
 
 static void test_run_state(void **state)
@@ -153,9 +187,13 @@ static void test_systemd_that_hangs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_state),  cmocka_unit_test(test_run_state_of_others),
-        cmocka_unit_test(test_run_levels), cmocka_unit_test(test_run_state_without_directory),
-        cmocka_unit_test(test_systemd),    cmocka_unit_test(test_systemd_that_hangs),
+        cmocka_unit_test(test_contacts),
+        cmocka_unit_test(test_run_state),
+        cmocka_unit_test(test_run_state_of_others),
+        cmocka_unit_test(test_run_levels),
+        cmocka_unit_test(test_run_state_without_directory),
+        cmocka_unit_test(test_systemd),
+        cmocka_unit_test(test_systemd_that_hangs),
     };
     return cmocka_run_group_tests_name("agent end", tests, setup, teardown);
 }
