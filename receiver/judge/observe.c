@@ -3,12 +3,14 @@
 #include "receiver/judge/observe.h"
 
 /* Drops that are further apart are two floods. */
-#define DROPS_APART_NS (2 * NS_PER_S)
+#define DROPS_APART_NS NS_PER_S
+#define DROPS_END_NS (NS_PER_S / 2)
 #define MINUTE_NS (60 * NS_PER_S)
 /* From this many beats on a share means something, also if no single host had to be heard for certain. */
 #define EXPECTED_SOME 5.0
 #define EXPECTED_MANY 10.0
 #define LITTLE 0.9
+enum { FLOOD_SHARE = 10 }; /* one datagram in so many */
 /* One or two silent hosts prove nothing about the receiver. */
 enum { HOSTS_MIN = 3 };
 
@@ -33,7 +35,8 @@ static void advance(struct observation *o, struct instant now)
 
 void observe_begin(struct observation *o, struct instant now)
 {
-    *o = (struct observation){.second = second_of(now), .began = now, .last_heard = now, .survey.at = {INT64_MIN}};
+    *o = (struct observation){
+        .second = second_of(now), .began = now, .last_heard = now, .share_from = now, .survey.at = {INT64_MIN}};
 }
 
 void observe_heard(struct observation *o, struct instant now)
@@ -43,17 +46,37 @@ void observe_heard(struct observation *o, struct instant now)
     o->last_heard = now;
 }
 
-void observe_dropped(struct observation *o, struct instant now)
+void observe_took(struct observation *o, struct instant now, uint64_t taken, uint64_t dropped)
 {
-    if (!o->dropped || observe_drops_ended(o, now))
+    if (instant_since(now, o->share_from) >= NS_PER_S) {
+        o->share_from = now;
+        o->share_taken = o->share_dropped = 0;
+    }
+    o->share_taken += taken;
+    o->share_dropped += dropped;
+    if (dropped == 0)
+        return;
+    if (!observe_drops(o, now))
         o->dropped_from = now;
-    o->dropped = true;
+    o->dropped = o->drops_unnoted = true;
     o->dropped_at = now;
+    if (o->share_dropped * FLOOD_SHARE > o->share_taken + o->share_dropped)
+        o->flooded_at = now;
+}
+
+bool observe_drops(const struct observation *o, struct instant now)
+{
+    return o->dropped && instant_since(now, o->dropped_at) <= DROPS_APART_NS;
 }
 
 bool observe_drops_ended(const struct observation *o, struct instant now)
 {
-    return instant_since(now, o->dropped_at) > DROPS_APART_NS;
+    return instant_since(now, o->dropped_at) > DROPS_END_NS;
+}
+
+bool observe_floods(const struct observation *o, struct instant now)
+{
+    return observe_drops(o, now) && instant_since(now, o->flooded_at) <= DROPS_APART_NS;
 }
 
 uint64_t observe_count(const struct observation *o, struct instant from, struct instant now)
@@ -123,11 +146,12 @@ enum doubt observe_doubt(struct observation *o, const struct host_table *hosts, 
     double expected = rate_hz * (double)length_ns / (double)NS_PER_S;
     int64_t shortest_ns = all->shortest_ns[interval_ns == all->shortest_ns[0]];
     bool certain = shortest_ns <= length_ns; /* another host had to be heard in that time, were it alive */
-    bool dropped = o->dropped && instant_before(from, o->dropped_at) && !observe_drops_ended(o, now);
+    bool dropped = observe_drops(o, now) && instant_before(from, o->dropped_at);
     if (all->hosts >= HOSTS_MIN && !instant_before(from, o->last_heard) && expected >= 1 &&
         (certain || expected >= EXPECTED_SOME))
         return dropped ? DOUBT_OVERLOADED : DOUBT_DEAF;
-    return dropped && hears_too_little(o, rate_hz, from, now) ? DOUBT_OVERLOADED : DOUBT_NONE;
+    return dropped && (observe_floods(o, now) || hears_too_little(o, rate_hz, from, now)) ? DOUBT_OVERLOADED
+                                                                                          : DOUBT_NONE;
 }
 
 bool observe_hears_little(struct observation *o, const struct host_table *hosts, struct instant now)

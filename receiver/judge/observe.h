@@ -31,8 +31,13 @@ struct observation {
     bool deaf;                               /* the open absence ends with the next beat of anybody */
     bool dropped;                            /* ever */
     struct instant dropped_from, dropped_at; /* the latest time in which the kernel dropped datagrams */
-    struct instant lost_looked_at;           /* for hosts that were lost together: the first time in this second ... */
-    uint32_t lost_looks;                     /* ... and how often since */
+    struct instant flooded_at;               /* when they were last more than a tenth of what came ... */
+    struct instant share_from;               /* ... in the second that began then */
+    uint64_t share_taken, share_dropped;
+    bool drops_unnoted; /* they are no fact yet */
+    struct instant drops_noted_at;
+    struct instant lost_looked_at; /* for hosts that were lost together: the first time in this second ... */
+    uint32_t lost_looks;           /* ... and how often since */
     struct survey survey;
 };
 
@@ -42,14 +47,20 @@ enum doubt { DOUBT_NONE, DOUBT_DEAF, DOUBT_OVERLOADED };
 void observe_begin(struct observation *observation, struct instant now);
 /* A host was heard. */
 void observe_heard(struct observation *observation, struct instant now);
-void observe_dropped(struct observation *observation, struct instant now);
-/* Whether the drops are over. */
+/* So many datagrams, good or bad, were taken from the sockets, and so many more had been dropped by the kernel. */
+void observe_took(struct observation *observation, struct instant now, uint64_t taken, uint64_t dropped);
+/* Whether the kernel drops datagrams just now, or did a moment ago. */
+bool observe_drops(const struct observation *observation, struct instant now);
+/* Whether no more are dropped: known sooner, since it does no harm to be wrong in that. */
 bool observe_drops_ended(const struct observation *observation, struct instant now);
+/* Whether these are so many that the hosts cannot be told apart from them. */
+bool observe_floods(const struct observation *observation, struct instant now);
 /* Beats of all hosts since `from`, whole seconds that begin after it. */
 uint64_t observe_count(const struct observation *observation, struct instant from, struct instant now);
 
 /* Whether silence of `host` since its first expectation says more about us than about it. Deaf: nobody was heard since, though beats were due.
- * Overloaded: the kernel dropped datagrams since, and less than 90 % of what was due was heard. */
+ * Overloaded: the kernel dropped datagrams since, and either these were more than a tenth of all that came, or less than 90 % of the beats that
+ * were due was heard. The former is measured and holds for a single host as well; the latter also finds beats that were hit more than others. */
 enum doubt observe_doubt(struct observation *observation, const struct host_table *hosts, const struct host *host,
                          struct instant now);
 /* Whether less than 90 % of what was due in the last minute was heard. */

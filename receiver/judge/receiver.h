@@ -143,8 +143,9 @@ void receiver_judge(struct receiver *receiver, struct instant now);
 /* --- the receiver distrusts itself first --- */
 /* The loop did not run in [from, to). To be told before what had arrived meanwhile is handed in: deadlines move first. */
 void receiver_stalled(struct receiver *receiver, struct instant from, struct instant to);
-/* The kernel dropped datagrams of ours before `now`. Looks at every host: at most once a second, please. */
-void receiver_dropped(struct receiver *receiver, struct instant now);
+/* So many datagrams, good or bad, were taken from the sockets, and the kernel had dropped so many more before `now`. To be told before they
+ * are handed in. */
+void receiver_took(struct receiver *receiver, struct instant now, uint64_t taken, uint64_t dropped);
 /* This machine has lost its last network interface, or has one again. */
 void receiver_isolated(struct receiver *receiver, struct instant now, bool isolated);
 /* A look at the wall clock, once a second. The labels may jump or slow down: LABELS_FORWARD and LABELS_CHANGED are worth a notice. */

@@ -172,7 +172,7 @@ struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct inst
     }
     if (!has_budget(receiver, host, now))
         return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
-    receiver_observe_heard(receiver, now);
+    receiver_observe_heard(receiver, host, now);
     if (accept_beat(receiver, host, now, beat))
         receiver_heard_name(receiver, host, name, name_len);
     struct receiver_answer answer = {.type = ANSWER_ACK, .host = host};
@@ -203,7 +203,7 @@ struct receiver_answer receiver_hear_bye(struct receiver *receiver, struct insta
     struct fact fact = {.type = FACT_BYE, .now = now, .host = host->id};
     if (!has_budget(receiver, host, now))
         return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
-    receiver_observe_heard(receiver, now);
+    receiver_observe_heard(receiver, host, now);
     struct instant at = due_instant(now, bye->age_ms, expectation_interval_ns(&host->expectation));
     fact.bye = (struct fact_bye){at, bye->agent_start, bye->reason};
     const struct silence *silence = host_open_silence(host);

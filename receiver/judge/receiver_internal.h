@@ -47,8 +47,8 @@ void receiver_note(struct receiver *receiver, struct fact *fact);
 /* Tells of every host that it is unknown from second `at` on. */
 void receiver_tell_cut(struct receiver *receiver, struct instant now, int64_t at);
 
-/* Somebody was heard: the receiver is not deaf. */
-void receiver_observe_heard(struct receiver *receiver, struct instant now);
+/* That host was heard, so the receiver is not deaf; but it may be overloaded, which is looked at first. */
+void receiver_observe_heard(struct receiver *receiver, const struct host *host, struct instant now);
 /* Another receiver, or the gateway, was heard: we are not deaf. */
 void receiver_observe_contact(struct receiver *receiver, struct instant now);
 /* A host has become late: the other receivers are asked. */

@@ -59,10 +59,15 @@ void receiver_stalled(struct receiver *receiver, struct instant from, struct ins
     note_absence(receiver, to, &absence);
 }
 
-void receiver_dropped(struct receiver *receiver, struct instant now)
+void receiver_took(struct receiver *receiver, struct instant now, uint64_t taken, uint64_t dropped)
 {
+    struct observation *o = &receiver->observation;
     struct fact fact = {.type = FACT_DROPS, .now = now};
-    observe_dropped(&receiver->observation, now);
+    observe_took(o, now, taken, dropped);
+    if (!o->drops_unnoted || instant_since(now, o->drops_noted_at) < NS_PER_S)
+        return;
+    o->drops_unnoted = false;
+    o->drops_noted_at = now;
     receiver_note(receiver, &fact);
 }
 
@@ -81,8 +86,11 @@ void receiver_isolated(struct receiver *receiver, struct instant now, bool isola
         receiver->observation.deaf = false; /* known for sure: it does not end with a beat of this very machine */
 }
 
-void receiver_observe_heard(struct receiver *receiver, struct instant now)
+void receiver_observe_heard(struct receiver *receiver, const struct host *host, struct instant now)
 {
+    /* In a flood nothing is judged until a host is heard again. That must not be taken for what it missed meanwhile. */
+    if (observe_drops(&receiver->observation, now) && verdict_is_pending(host, now))
+        receiver_distrust(receiver, now);
     observe_heard(&receiver->observation, now);
     if (receiver->observation.deaf)
         close_absence(receiver, now);
@@ -118,7 +126,8 @@ void receiver_distrust(struct receiver *receiver, struct instant now)
     const struct absence *open = receiver_absence(receiver);
     if (open) {
         if (open->cause == CAUSE_RECEIVER_OVERLOADED &&
-            (observe_drops_ended(o, now) || !observe_hears_little(o, &receiver->hosts, now)))
+            (observe_drops_ended(o, now) ||
+             (!observe_floods(o, now) && !observe_hears_little(o, &receiver->hosts, now))))
             close_absence(receiver, now);
         return;
     }

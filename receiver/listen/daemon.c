@@ -31,7 +31,10 @@ struct instant daemon_now(const struct daemon *daemon)
 static bool drain(struct daemon *daemon, struct udp_socket *udp, struct instant now)
 {
     for (int i = 0; i < BATCHES_PER_TURN; i++) {
-        size_t count = udp_receive(udp, daemon->in, &daemon->dropped);
+        uint64_t dropped = 0;
+        size_t count = udp_receive(udp, daemon->in, &dropped);
+        daemon->dropped += dropped;
+        receiver_took(daemon->receiver, now, count, dropped); /* before what it says of them is judged */
         const struct udp_datagram *answers[UDP_BATCH];
         size_t answer_count = 0;
         for (size_t k = 0; k < count; k++) {
@@ -100,11 +103,6 @@ static void turn(struct daemon *daemon)
     daemon->woke_at = now;
     for (size_t i = 0; i < daemon->listener_count; i++)
         drained = drain(daemon, &daemon->listeners[i].udp, now) && drained;
-    if (daemon->dropped != daemon->dropped_told && instant_since(now, daemon->dropped_at) >= NS_PER_S) {
-        daemon->dropped_told = daemon->dropped;
-        daemon->dropped_at = now;
-        receiver_dropped(daemon->receiver, now);
-    }
     look_at_gateway(daemon, now);
     if (drained)
         receiver_judge(daemon->receiver, now);

@@ -45,8 +45,7 @@ struct daemon {
     int interfaces; /* the kernel tells of changes here, or -1 */
     uv_poll_t interfaces_poll;
     bool had_interfaces; /* without ever having had one, none is no loss */
-    uint64_t dropped, dropped_told;
-    struct instant dropped_at; /* when the core was last told */
+    uint64_t dropped;    /* by the kernel */
     struct notices notices;
     int64_t watchdog_ns;
     struct instant watchdog_at;

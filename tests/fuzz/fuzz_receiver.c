@@ -283,7 +283,7 @@ static void trouble(struct scene *scene, uint8_t parameter)
         (void)receiver_see_wall(scene->receiver, scene->now, wall_now(scene));
         scene->now.ns += 2; /* a jump lies right after the look */
         return;
-    default: receiver_dropped(scene->receiver, scene->now); return;
+    default: receiver_took(scene->receiver, scene->now, 100, parameter >> 3); return;
     }
 }
 

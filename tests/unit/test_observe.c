@@ -54,8 +54,8 @@ static void close_scene(struct scene *scene)
 }
 
 /* `heard` beats of others between the expectations of host 1, at whose second one is asked; `dropped_before` seconds before that the
- * kernel dropped datagrams (0: never). */
-static enum doubt doubt_of(struct scene *scene, int heard, double dropped_before)
+ * kernel dropped `drops` datagrams of 100 and so many (0: never). */
+static enum doubt doubt_of(struct scene *scene, int heard, double dropped_before, int drops)
 {
     const struct host *host = scene->hosts.hosts[1];
     struct instant from = host->deadline[0], now = host->deadline[1];
@@ -63,7 +63,7 @@ static enum doubt doubt_of(struct scene *scene, int heard, double dropped_before
         observe_heard(scene->observation, at(0));
     struct instant dropped = instant_add(now, -(int64_t)(dropped_before * (double)NS_PER_S));
     if (dropped_before > 0)
-        observe_dropped(scene->observation, dropped);
+        observe_took(scene->observation, dropped, 100, (uint64_t)(drops ? drops : 1));
     for (int i = 0; i < heard; i++)
         observe_heard(scene->observation,
                       instant_add(from, NS_PER_S + instant_since(now, from) * (i + 1) / (heard + 1) * 9 / 10));
@@ -82,27 +82,33 @@ static void test_table(void **state)
         int heard;
         double dropped_before;
         enum doubt doubt;
+        int dropped; /* of a hundred and so many datagrams */
     } cases[] = {
-        {"three hosts, nobody heard", 3, 60, 0, 0, 0, 0, DOUBT_DEAF},
-        {"two hosts prove nothing", 2, 60, 0, 0, 0, 0, DOUBT_NONE},
-        {"one is heard", 3, 60, 0, 0, 1, 0, DOUBT_NONE},
-        {"the others were not due", 1, 60, 2, 3600, 0, 0, DOUBT_NONE},
-        {"many of whom a few were due", 1, 60, 400, 3600, 0, 0, DOUBT_DEAF},
-        {"one beat due on average, but of nobody for certain", 1, 1, 61, 60, 0, 0, DOUBT_NONE},
-        {"every second, three of them", 3, 1, 0, 0, 0, 0, DOUBT_DEAF},
-        {"drops, and little is heard", 21, 60, 0, 0, 15, 1, DOUBT_OVERLOADED},
-        {"drops, but nearly all is heard", 21, 60, 0, 0, 19, 1, DOUBT_NONE},
-        {"little is heard, without drops", 21, 60, 0, 0, 15, 0, DOUBT_NONE},
-        {"drops that are over", 21, 60, 0, 0, 15, 10, DOUBT_NONE},
-        {"drops before it was missed", 21, 1, 0, 0, 3, 1.5, DOUBT_NONE},
-        {"drops, too few hosts to tell", 5, 60, 0, 0, 1, 1, DOUBT_NONE},
+        {"three hosts, nobody heard", 3, 60, 0, 0, 0, 0, DOUBT_DEAF, 0},
+        {"two hosts prove nothing", 2, 60, 0, 0, 0, 0, DOUBT_NONE, 0},
+        {"one is heard", 3, 60, 0, 0, 1, 0, DOUBT_NONE, 0},
+        {"the others were not due", 1, 60, 2, 3600, 0, 0, DOUBT_NONE, 0},
+        {"many of whom a few were due", 1, 60, 400, 3600, 0, 0, DOUBT_DEAF, 0},
+        {"one beat due on average, but of nobody for certain", 1, 1, 61, 60, 0, 0, DOUBT_NONE, 0},
+        {"every second, three of them", 3, 1, 0, 0, 0, 0, DOUBT_DEAF, 0},
+        {"drops, and little is heard", 21, 60, 0, 0, 15, 1, DOUBT_OVERLOADED, 0},
+        {"drops, but nearly all is heard", 21, 60, 0, 0, 19, 1, DOUBT_NONE, 0},
+        {"little is heard, without drops", 21, 60, 0, 0, 15, 0, DOUBT_NONE, 0},
+        {"drops that are over", 21, 60, 0, 0, 15, 10, DOUBT_NONE, 0},
+        {"drops before it was missed", 21, 1, 0, 0, 3, 1.5, DOUBT_NONE, 0},
+        {"drops, too few hosts to tell", 5, 60, 0, 0, 1, 1, DOUBT_NONE, 0},
+        {"a tenth is dropped", 5, 60, 0, 0, 1, 1, DOUBT_NONE, 11},
+        {"more than a tenth is dropped", 5, 60, 0, 0, 1, 1, DOUBT_OVERLOADED, 12},
+        {"... though the others are heard", 21, 60, 0, 0, 20, 1, DOUBT_OVERLOADED, 12},
+        {"... of which one alone cannot tell", 1, 60, 0, 0, 0, 1, DOUBT_OVERLOADED, 12},
+        {"... but that is over", 5, 60, 0, 0, 1, 1.1, DOUBT_NONE, 12},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct scene scene;
         open_scene(&scene);
         add_hosts(&scene, cases[i].hosts, cases[i].interval_s);
         add_hosts(&scene, cases[i].others, cases[i].others_interval_s);
-        enum doubt doubt = doubt_of(&scene, cases[i].heard, cases[i].dropped_before);
+        enum doubt doubt = doubt_of(&scene, cases[i].heard, cases[i].dropped_before, cases[i].dropped);
         if (doubt != cases[i].doubt)
             fail_msg("%s: %d instead of %d", cases[i].what, (int)doubt, (int)cases[i].doubt);
         close_scene(&scene);
@@ -137,7 +143,7 @@ static void test_silent_hosts_do_not_count(void **state)
     }
     scene.hosts.hosts[2]->silence->facts.judged = true;
     scene.hosts.hosts[3]->silence->facts.goodbye = GOODBYE_SHUTDOWN;
-    assert_int_equal(doubt_of(&scene, 0, 0), DOUBT_NONE);
+    assert_int_equal(doubt_of(&scene, 0, 0, 0), DOUBT_NONE);
     close_scene(&scene);
 }
 

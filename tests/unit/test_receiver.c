@@ -498,10 +498,55 @@ static void test_drops(void **state)
     struct scene scene;
     scene_open(&scene);
     beats(&scene, 0, 600);
-    receiver_dropped(scene.receiver, at(620)); /* margin 7.5: 727.5 + 7.5 */
+    receiver_took(scene.receiver, at(620), 100, 1); /* margin 7.5: 727.5 + 7.5 */
     run(&scene, 621, 734);
     check_log(&scene, "0 up");
     run(&scene, 735, 736);
+    check_log(&scene, "0 up, 630 down/silent");
+    scene_close(&scene);
+}
+
+/* More than a tenth of all that comes is dropped: a host that is not heard is unknown, and so is one that is heard again before
+ * anything was judged. When that is over, it has 2 T + m. */
+static void test_flood(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    for (int t = 601; t <= 800; t++) { /* never drained, so nothing is judged */
+        receiver_took(scene.receiver, at(t), 100, 12);
+        if (t == 790)
+            (void)speaker_tell(&scene.host, scene.receiver, at(t));
+    }
+    run(&scene, 801, 1000);
+    check_log(&scene, "0 up, 601 unknown/receiver_overloaded, 790 up, 820 down/silent");
+    scene_close(&scene);
+
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    for (int t = 601; t <= 800; t++) {
+        receiver_took(scene.receiver, at(t), 100, 12);
+        receiver_judge(scene.receiver, at(t));
+    }
+    run(&scene, 801, 928); /* 801 + 127.5 */
+    check_log(&scene, "0 up, 601 unknown/receiver_overloaded, 801 up");
+    run(&scene, 929, 929);
+    check_log(&scene, "0 up, 601 unknown/receiver_overloaded, 801 down/silent");
+    scene_close(&scene);
+}
+
+/* Less than a tenth: who is silent then, is. */
+static void test_some_drops(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_open(&scene);
+    beats(&scene, 0, 600);
+    for (int t = 601; t <= 800; t++) {
+        receiver_took(scene.receiver, at(t), 100, 10);
+        receiver_judge(scene.receiver, at(t));
+    }
     check_log(&scene, "0 up, 630 down/silent");
     scene_close(&scene);
 }
@@ -756,7 +801,7 @@ static void disturb(struct scene *scene, struct fleet *fleet, struct speaker *sp
         fleet->now += 1 + draw(fleet, 200);
         receiver_stalled(scene->receiver, at(from), at(fleet->now));
         break;
-    case 6: receiver_dropped(scene->receiver, at(fleet->now)); break;
+    case 6: receiver_took(scene->receiver, at(fleet->now), 100, draw(fleet, 40)); break;
     case 7:
         fleet->windows++;
         from = fleet->now + (draw(fleet, 2) ? draw(fleet, 1000) : 0); /* now, or planned */
@@ -856,6 +901,8 @@ int main(void)
         cmocka_unit_test(test_bounds_are_rounded_outwards),
         cmocka_unit_test(test_one_of_many_falls_silent),
         cmocka_unit_test(test_drops),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_some_drops),
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_planned_windows),
         cmocka_unit_test(test_cancelled_windows),

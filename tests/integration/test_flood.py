@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""test_flood.py - datagrams that nobody asked for, as many as this machine can send, on a receiver to which real agents speak.
+
+The same machine sends the flood, takes it, and beats: the flood is at the limit of both. soak_flood.py does the same for longer.
+"""
+import os
+import pathlib
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import protocol  # noqa: E402  pylint: disable=wrong-import-position
+from world import BUILD, RECEIVER, World, check, equal, run_tests, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
+
+FLOOD = BUILD / "tests" / "flood"
+SLACK_S = 1.5  # half a second until the end is noticed, and a look at the state of a host on a busy machine
+ANSWERED_MORE = ("beats", "known", "kept", "acks", "challenged", "challenges", "proven", "repeated")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def memory_bytes(daemon):
+    """PSS where we may look at it, else RSS."""
+    try:
+        text = pathlib.Path(f"/proc/{daemon.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s+(\d+) kB", text, re.M)[1]) * 1024
+    except PermissionError:
+        return daemon.rss_bytes()
+
+
+def cpu_s(daemon):
+    words = pathlib.Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / TICKS
+
+
+def descriptors(daemon):
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+
+def start_receiver(world):
+    """One that hands back what it frees, also if it has sanitizers, so that its memory can be looked at."""
+    receiver = world.receiver()
+    receiver.environment["ASAN_OPTIONS"] = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=0",
+                                                                  "thread_local_quarantine_size_kb=0")))
+    return receiver.start()
+
+
+class Flood:
+    """tests/bench/flood.c, from so many senders at once. In a `with` block; at its end `sent`, `answered`, `seconds` and `cpu` tell of
+    it, and `moved` what it did to the statistics."""
+
+    def __init__(self, receiver, seconds, kind, *arguments, rate=0, senders=1):
+        check(FLOOD.exists(), f"{FLOOD} is not built")
+        self.receiver = receiver
+        self.before, self.cpu_before = receiver.count(), cpu_s(receiver)
+        words = [str(w) for w in (FLOOD, receiver.address[1], seconds, rate / senders, kind, *arguments)]
+        self.senders = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(senders)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            for sender in self.senders:
+                sender.kill()
+        lines = [sender.communicate()[0] for sender in self.senders]
+        if kind:
+            return
+        told = [re.fullmatch(r"sent (\d+) answered (\d+) seconds ([\d.]+) cpu ([\d.]+)\n", line) for line in lines]
+        check(all(told), f"the flood said {lines}")
+        self.sent, self.answered = (sum(int(words[i]) for words in told) for i in (1, 2))
+        self.seconds = max(float(words[3]) for words in told)
+        self.cpu = sum(float(words[4]) for words in told)
+        self.receiver_cpu = cpu_s(self.receiver) - self.cpu_before
+        # What still waits in the socket is taken, or known to be dropped with the next datagram that is taken.
+        last = {}
+
+        def settled():
+            now = self.receiver.count()
+            same = now["received"] == last.get("received")
+            last.update(now)
+            return same
+        wait_until(settled, 20, "the socket is empty")
+
+    def is_on(self):
+        return any(sender.poll() is None for sender in self.senders)
+
+    def moved(self):
+        after = self.receiver.count()
+        return {name: after[name] - self.before[name] for name in after if after[name] != self.before[name]}
+
+    def line(self, what):
+        moved = self.moved()
+        return (f"{what}: a second {self.sent / self.seconds:.0f} sent, {moved['received'] / self.seconds:.0f} taken, "
+                f"{moved.get('dropped', 0) / self.seconds:.0f} dropped by the kernel; CPU of the receiver "
+                f"{100 * self.receiver_cpu / self.seconds:.0f} %, of the flood {100 * self.cpu / self.seconds:.0f} %")
+
+
+class Fleet:
+    """Real agents that beat each second, all of them up and known well."""
+
+    def __init__(self, world, receiver, count):
+        self.receiver = receiver
+        self.agents = [world.agent(f"web{i}", receiver) for i in range(count)]
+        self.names = [agent.name for agent in self.agents]
+        self.dead = []  # names
+        for agent in self.agents:
+            agent.start()
+        wait_until(lambda: len(receiver.try_ask("status")["hosts"]) == count, 30, "all are heard")
+        heard = receiver.count()["beats"]
+        wait_until(lambda: receiver.count()["beats"] >= heard + 6 * count, 30, "all are known well")
+
+    def kill(self):
+        """The next one that lives. Returns its name, and how long a death may stay hidden by itself."""
+        agent = self.agents[len(self.dead)]
+        host = self.receiver.look(agent.name)
+        agent.kill()
+        self.dead.append(agent.name)
+        return agent.name, 2 * host["interval"] + host["margin"]
+
+    def check_record(self):
+        down = {o["host"] for o in self.receiver.outages(*self.names) if o["state"] == "down"}
+        equal(sorted(down), sorted(self.dead), "recorded down")
+
+    def stop(self):
+        for agent in self.agents:
+            if agent.name not in self.dead:
+                agent.stop()
+
+
+def die_in_flood(fleet, seconds, kind, *arguments, **how):
+    """One dies in the flood. Nobody else is down meanwhile, and it is when the flood is over, at the latest."""
+    receiver = fleet.receiver
+    before = list(fleet.dead)
+    seen = set()
+    with Flood(receiver, seconds, kind, *arguments, **how) as flood:
+        begin = time.monotonic()
+        wait_until(lambda: time.monotonic() > begin + min(1, seconds / 4), seconds, "the flood is on")
+        name, hidden_s = fleet.kill()
+        killed = time.monotonic()
+        while flood.is_on():
+            states = {h["host"]: h["state"] for h in receiver.try_ask("status")["hosts"]}
+            seen.update(h for h, state in states.items() if state == "down" and h != name)
+            time.sleep(0.1)
+        end = time.monotonic()
+    receiver.wait_state(name, "down", max(0.1, max(end, killed) + hidden_s + SLACK_S - time.monotonic()))
+    down = time.monotonic()
+    equal(sorted(seen), before, "seen down in the flood")
+    fleet.check_record()
+    return flood, f"a host that died {killed - begin:.1f} s after it began was down {down - end:+.1f} s from its end"
+
+
+def floods(hosts, seconds, rounds):
+    with World() as world:
+        receiver = start_receiver(world)
+        fleet = Fleet(world, receiver, hosts)
+        name, hidden_s = fleet.kill()
+        receiver.wait_state(name, "down", hidden_s + SLACK_S)
+        memory, log = 0, None
+        limit = 0
+        for n in range(rounds):
+            # Two senders leave no room for anything else. Then a little more than was taken: some of the beats get through.
+            for rate in (0, 1.3):
+                flood, death = die_in_flood(fleet, seconds, "forged", *fleet.names, rate=rate * limit, senders=2)
+                moved = flood.moved()
+                equal(flood.answered, 0, "answers")
+                if rate == 0:
+                    limit = moved["received"] / flood.seconds
+                forged = moved.get("bad_seal", 0)
+                others = sum(moved.get(name, 0) for name in moved if name.startswith("bad_") and name != "bad_seal")
+                equal(others, 0, f"dropped for another reason: {moved}")
+                check(flood.sent - moved.get("dropped", 0) * 1.01 - 100 <= forged <= flood.sent, f"sent {flood.sent}: {moved}")
+                print(f"{flood.line(f'forged, round {n + 1}')}; {death}", flush=True)
+                wait_until(lambda: all(receiver.state(name) == "up" for name in fleet.names if name not in fleet.dead), 10,
+                           "all that live are up")
+                if n == 0 and rate == 0:
+                    memory = memory_bytes(receiver)
+        grown = memory_bytes(receiver) - memory
+        check(grown < 1 << 20, f"grew by {grown} bytes")
+        receiver.twobeat("flush")
+        receiver.twobeat("verify")
+        fleet.stop()
+        receiver.stop()
+
+
+def test_forged(_):
+    """What the receiver cannot take makes nobody down, and hides a death no longer than it lasts, and 2T + m."""
+    floods(hosts=12, seconds=4, rounds=1)
+
+
+if __name__ == "__main__":
+    check(RECEIVER.exists(), f"{RECEIVER} is not built")
+    sys.exit(run_tests("flood", globals(), at_once=1))
