@@ -37,7 +37,7 @@ static void tell_absence(struct notices *notices, const struct receiver *receive
         return;
     }
     const char *why = open->cause == CAUSE_RECEIVER_OVERLOADED
-                          ? "overloaded: the kernel drops datagrams, and too few hosts are heard"
+                          ? "overloaded: the kernel drops datagrams, and beats may be among them"
                           : "cut off: no host is heard, or no network interface is up";
     log_line(LOG_LEVEL_WARNING, "%s, since %s (%.0f s); hosts that are silent meanwhile are unknown, not down", why,
              format_second(since, labels_second(receiver_labels(receiver), open->from)),

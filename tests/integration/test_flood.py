@@ -4,13 +4,13 @@
 
 The same machine sends the flood, takes it, and beats: the flood is at the limit of both. soak_flood.py does the same for longer.
 """
+import contextlib
 import os
 import pathlib
 import re
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -19,7 +19,6 @@ from world import BUILD, RECEIVER, World, check, equal, run_tests, wait_until, w
 
 FLOOD = BUILD / "tests" / "flood"
 SLACK_S = 1.5  # half a second until the end is noticed, and a look at the state of a host on a busy machine
-ANSWERED_MORE = ("beats", "known", "kept", "acks", "challenged", "challenges", "proven", "repeated")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -190,6 +189,105 @@ def floods(hosts, seconds, rounds):
 def test_forged(_):
     """What the receiver cannot take makes nobody down, and hides a death no longer than it lasts, and 2T + m."""
     floods(hosts=12, seconds=4, rounds=1)
+
+
+def rows(receiver):
+    """{table: rows} of the database."""
+    with contextlib.closing(sqlite3.connect(f"file:{receiver.data}/receiver.db?mode=ro", uri=True)) as db:
+        tables = [name for name, in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+
+
+def answers_of(client):
+    """The datagrams themselves: a challenge and an ack."""
+    client.socket.settimeout(5)
+    client.send_beat(interval_ms=60000)
+    challenge = client.socket.recv(2048)
+    client.echo = protocol.Challenge.decode(protocol.open_datagram(challenge, client.key.key)[1]).value
+    client.send_beat(interval_ms=60000)
+    return challenge, client.socket.recv(2048)
+
+
+def nothing_comes_of_it(seconds, stride, rate):
+    """Datagrams without a key, of every kind: no answer, no line, no row, no memory, no descriptor."""
+    with World() as world:
+        receiver = start_receiver(world)
+        with receiver.client("known") as client:
+            answers = answers_of(client)
+        own_sent = client.sent
+        given = world.folder / "given"
+        given.write_bytes(b"".join(len(d).to_bytes(2, "big") + d for d in (*answers, own_sent)))
+        wait_until(lambda: rows(receiver).get("hosts") == 1, 10, "the host is in the database")
+        kinds = (("every", stride, "known", "a", "b" * 100), ("garbage",), ("forged", "known", "never-heard", "c" * 100), ("given", given))
+
+        def state():
+            return {"log": receiver.log(), "rows": rows(receiver), "hosts": receiver.try_ask("status")["hosts"][0]["last_heard"],
+                    "files": sorted(map(str, receiver.data.rglob("*")))}
+        before, memory = None, 0
+        count, answered = 0, 0
+        for n, kind in enumerate((("garbage",), *kinds)):  # the first one warms up
+            with Flood(receiver, 120 if kind[0] == "every" else seconds, *kind, rate=rate) as flood:
+                pass
+            moved = flood.moved()
+            came = moved.pop("received")
+            check(came + moved.pop("dropped", 0) >= flood.sent, f"{kind[0]}: {flood.sent} sent, {came} came")
+            check(all(name.startswith("bad_") or name in ("unknown_key", "repeated") for name in moved), f"{kind[0]} moved {moved}")
+            equal(sum(moved.values()), came, f"{kind[0]} moved {moved}")
+            if n == 0:
+                before, memory, opened = state(), memory_bytes(receiver), descriptors(receiver)
+                continue
+            count, answered = count + flood.sent, answered + flood.answered
+            for what, value in state().items():
+                equal(value, before[what], f"{what} after {kind[0]}")
+            wait_until(lambda: descriptors(receiver) <= opened, 5, f"{opened} descriptors, as before {kind[0]}")
+        grown = memory_bytes(receiver) - memory
+        print(f"{count} datagrams without a key: {answered} answers, 0 bytes of log, 0 rows, memory {grown:+d} bytes", flush=True)
+        equal(answered, 0, "answers")
+        check(grown < 256 << 10, f"grew by {grown} bytes")
+        receiver.stop()
+
+
+def test_without_a_key(_):
+    nothing_comes_of_it(seconds=1.5, stride=7, rate=30000)
+
+
+def disk_bytes(receiver):
+    return sum(path.stat().st_size for path in receiver.data.glob("receiver.db*"))
+
+
+def stolen(hosts, seconds):
+    """A thief sends as many rightly sealed beats as the machine can make. The others are heard as before."""
+    with World() as world:
+        receiver = start_receiver(world)
+        fleet = Fleet(world, receiver, hosts)
+        victim, others = fleet.names[0], fleet.names[1:]
+        key = write_private(world.folder / "stolen.key", world.key(victim).line() + "\n")
+        disk, memory = disk_bytes(receiver), memory_bytes(receiver)
+        with Flood(receiver, seconds, "stolen", key) as flood:
+            begin = time.monotonic()
+            while flood.is_on():
+                for host in receiver.try_ask("status")["hosts"]:
+                    check(host["host"] == victim or host["state"] in ("up", "late"), f"seen in the flood: {host}")
+                time.sleep(0.1)
+            lasted = time.monotonic() - begin
+        moved = flood.moved()
+        taken = moved["beats"] + moved.get("known", 0) + moved.get("cloned", 0)
+        grown, more = disk_bytes(receiver) - disk, memory_bytes(receiver) - memory
+        print(f"{flood.line('sealed with a stolen key')}; {taken} beats of all hosts accepted, database {grown:+d} bytes, "
+              f"memory {more:+d} bytes", flush=True)
+        # 50 a second and 500 at once of the victim, whoever speaks for it, and what the others say.
+        check(taken <= 500 + (50 + 3 * hosts) * (lasted + 3), f"{taken} beats accepted: {moved}")
+        check(moved["too_many"] > taken, f"{moved}")
+        check(flood.answered <= taken + moved["challenges"], f"{flood.answered} answers: {moved}")
+        check(grown < 1000 * taken + (1 << 20), f"the database grew by {grown} bytes")
+        check(more < 4 << 20, f"grew by {more} bytes")
+        equal([o for o in receiver.outages(*others) if o["state"] == "down"], [], "outages of the others")
+        fleet.stop()
+        receiver.stop()
+
+
+def test_stolen_key(_):
+    stolen(hosts=5, seconds=3)
 
 
 if __name__ == "__main__":

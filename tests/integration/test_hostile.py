@@ -251,18 +251,20 @@ def test_answers_are_not_longer(_):
         for name in ("a", "b" * 100):
             with receiver.client(name) as client:
                 for metrics in ([], [1.0]):
-                    for kind in ("beat", "bye"):
-                        for _ in range(3):  # challenged, then acked
-                            (client.send_beat(metrics=metrics) if kind == "beat" else client.send_bye())
+                    for kind, send in (("beat", lambda m=metrics: client.send_beat(metrics=m)),
+                                       ("kept beat", lambda m=metrics: client.send_beat(metrics=m, flags=1, oldest_kept=1)),
+                                       ("repeated number", lambda m=metrics: client.send_beat(metrics=m, number=1)),
+                                       ("goodbye", client.send_bye), ("goodbye of a host", lambda: client.send_bye(reason=2))):
+                        for turn in range(3):  # challenged, then acked
+                            send()
                             client.socket.settimeout(5)
                             answer = client.socket.recv(4096)
                             check(len(answer) <= len(client.sent),
                                   f"{len(answer)} bytes answer {len(client.sent)} of a {kind} of {name[:3]}")
                             header, payload = protocol.open_datagram(answer, client.key.key)
+                            equal(header.type, ACK if turn else CHALLENGE, f"type of the answer to a {kind}")
                             if header.type == CHALLENGE:
                                 client.echo = Challenge.decode(payload).value
-                            else:
-                                equal(header.type, ACK, "type of the answer")
                         client.new_session()
 
 
