@@ -37,7 +37,7 @@ struct receiver_options {
     X(BEATS, "beats", "heartbeats accepted")                                                 \
     X(KNOWN, "known", "heartbeats heard before, acknowledged again")                         \
     X(BYES, "byes", "goodbyes accepted")                                                     \
-    X(REPEATED, "repeated", "datagrams whose counter was used before: dropped")              \
+    X(REPEATED, "repeated", "datagrams whose counter or beat was used before: dropped")      \
     X(CHALLENGED, "challenged", "datagrams of an unproven session: challenged")              \
     X(PROVEN, "proven", "sessions proven")                                                   \
     X(CLONED, "cloned", "heartbeats of another machine with the same key")                   \

@@ -151,6 +151,16 @@ static bool accept_beat(struct receiver *receiver, struct host *host, struct ins
     return true;
 }
 
+/* Whether the agent was set back, as by a restored snapshot, and its counters have caught up: what is sent last has the largest counter,
+ * but a number of the past. It gets no answer, so that it takes a new session within two intervals. Were it acked as known, nothing would be
+ * heard of it until its numbers have caught up as well. */
+static bool is_set_back(const struct host *host, const struct beat *beat)
+{
+    return host->heard && !(beat->flags & BEAT_FLAG_KEPT) && beat->counter == host->window.largest &&
+           beat->session == host->expectation.session && beat->agent_start == host->agent_start &&
+           beat->number < host->expectation.number;
+}
+
 struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct instant now, const char *name,
                                           size_t name_len, const struct beat *beat)
 {
@@ -169,6 +179,10 @@ struct receiver_answer receiver_hear_beat(struct receiver *receiver, struct inst
         receiver->statistics[RECEIVER_PROVEN]++;
         break;
     case PROOF_FRESH: break;
+    }
+    if (is_set_back(host, beat)) {
+        receiver->statistics[RECEIVER_REPEATED]++;
+        return (struct receiver_answer){.type = ANSWER_NONE, .host = host};
     }
     if (!has_budget(receiver, host, now))
         return (struct receiver_answer){.type = ANSWER_NONE, .host = host};

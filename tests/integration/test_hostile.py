@@ -253,7 +253,7 @@ def test_answers_are_not_longer(_):
                 for metrics in ([], [1.0]):
                     for kind, send in (("beat", lambda m=metrics: client.send_beat(metrics=m)),
                                        ("kept beat", lambda m=metrics: client.send_beat(metrics=m, flags=1, oldest_kept=1)),
-                                       ("repeated number", lambda m=metrics: client.send_beat(metrics=m, number=1)),
+                                       ("repeated number", lambda m=metrics: client.send_beat(metrics=m, number=client.number)),
                                        ("goodbye", client.send_bye), ("goodbye of a host", lambda: client.send_bye(reason=2))):
                         for turn in range(3):  # challenged, then acked
                             send()

@@ -15,9 +15,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import protocol  # noqa: E402  pylint: disable=wrong-import-position
 from protocol import BEAT, Beat, seal  # noqa: E402  pylint: disable=wrong-import-position
-from world import RECEIVER, World, check, equal, own, run_tests, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
+from world import BUILD, RECEIVER, World, check, equal, own, run_tests, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
 
 T, M = 1.0, 0.5
+SNAPSHOT = BUILD / "tests" / "libsnapshot.so"
 
 
 def reload(daemon, **changes):
@@ -186,6 +187,76 @@ def test_restored_database(_):
         equal([h["host"] for h in receiver.json("status")["hosts"]], ["web1"], "who never proved itself since is no host")
         agent.stop()
         receiver.stop()
+
+
+class Snapshot:
+    """Of a running agent, see tests/lib/snapshot.c. The agent must be started with its `environment`."""
+
+    def __init__(self, agent):
+        check(SNAPSHOT.exists(), f"{SNAPSHOT} is not built")
+        self.agent, self.pid = agent, None
+        self.path = write_private(agent.folder / "snapshot", "")
+        options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0", "detect_leaks=0")))
+        agent.environment.update({"LD_PRELOAD": str(SNAPSHOT), "TWOBEAT_SNAPSHOT": str(self.path), "ASAN_OPTIONS": options})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def make(self):
+        self.agent.signal(signal.SIGUSR2)
+        self.pid = int(wait_until(self.path.read_text, 10, "the snapshot is made"))
+
+    def restore(self):
+        """The agent itself must be gone. Returns the time."""
+        os.kill(self.pid, signal.SIGUSR2)
+        return time.time()
+
+
+def restore(newer_beats, away_s):
+    """A real agent goes on from a state that is so many beats old, so long after it died. Its counters and numbers repeat."""
+    with World() as world:
+        receiver = world.receiver().start()
+        agent = world.agent("web1", receiver)
+        with Snapshot(agent) as snapshot:
+            agent.start()
+            receiver.wait_state("web1", "up")
+            beats_on(receiver, "web1", 6)
+            snapshot.make()
+            beats_on(receiver, "web1", newer_beats)
+            before = receiver.count()
+            agent.kill()
+            if away_s:
+                receiver.wait_state("web1", "down", away_s)
+            last, before = receiver.look("web1")["last_heard"], receiver.count()
+            restored = snapshot.restore()
+            wait_until(lambda: receiver.look("web1")["last_heard"] > max(last, restored - 1), 2 * T + 1.5, "it is heard within two intervals")
+            heard = time.time()
+            moved = {name: after - before[name] for name, after in receiver.count().items()}
+            check(moved["repeated"] > 0, f"counters that repeat are refused: {moved}")
+            equal((moved["proven"], moved["known"]), (1, 0), "it had to prove itself anew, and was not answered before: proven, known")
+            receiver.wait_state("web1", "up", 2)
+            beats_on(receiver, "web1", 4)
+            wait_until(lambda: receiver.state("web1") == "up" and not any(o["to"] is None for o in receiver.outages("web1")), 5,
+                       lambda: f"{receiver.outages('web1')}")
+            # The same boot and run of the agent, which did not stand still: if two expectations lapsed it was not reached, else nothing was.
+            outages = receiver.outages("web1")
+            check(len(outages) <= 1 and all(o["cause"] == "unreachable" for o in outages), f"{outages}")
+            check(len(outages) == 1 or not away_s, "it was down")
+            check(all(o["seconds"] <= heard - last + 1 for o in outages), f"heard {last}, then {heard}: {outages}")
+            receiver.twobeat("verify")
+        receiver.stop()
+
+
+def test_snapshot_restored_at_once(_):
+    restore(newer_beats=5, away_s=0)
+
+
+def test_snapshot_restored_late(_):
+    restore(newer_beats=3, away_s=6)
 
 
 def test_secrets_do_not_show(_):

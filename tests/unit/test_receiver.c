@@ -551,6 +551,37 @@ static void test_some_drops(void **state)
     scene_close(&scene);
 }
 
+/* An agent goes on from a state that is some beats old. Its counters catch up first, since it repeats what is not acked; while its numbers
+ * are of the past it gets no answer, so that it takes a new session. */
+static void test_set_back(void **state)
+{
+    (void)state;
+    for (int proven = 0; proven <= 1; proven++) { /* 0: the receiver was restarted meanwhile */
+        struct scene scene;
+        scene_open(&scene);
+        beats(&scene, 0, 300);
+        struct speaker old = scene.host;
+        beats(&scene, 360, 600);
+        memcpy(old.echo, scene.host.echo, sizeof old.echo);
+        old.counter = scene.host.counter;
+        if (!proven)
+            restart(&scene, 600, 601);
+        assert_int_equal(speaker_tell(&old, scene.receiver, at(660)).type, ANSWER_NONE);
+        struct beat kept = speaker_beat(&old, at(360), at(660));
+        kept.flags = BEAT_FLAG_KEPT;
+        assert_int_equal(speaker_send(&old, scene.receiver, at(661), &kept).type, ANSWER_ACK);
+        assert_int_equal(speaker_tell(&old, scene.receiver, at(720)).type, ANSWER_NONE);
+        speaker_renew(&old);
+        assert_int_equal(speaker_tell(&old, scene.receiver, at(725)).type, ANSWER_ACK);
+        run(&scene, 726, 780);
+        check_log(&scene, "0 up");
+        for (int t = 780; t < 1200; t += 60)
+            assert_int_equal(speaker_tell(&old, scene.receiver, at(t)).type, ANSWER_ACK);
+        check_log(&scene, "0 up");
+        scene_close(&scene);
+    }
+}
+
 /* ---- maintenance ---- */
 
 static void test_windows(void **state)
@@ -902,6 +933,7 @@ int main(void)
         cmocka_unit_test(test_one_of_many_falls_silent),
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_set_back),
         cmocka_unit_test(test_some_drops),
         cmocka_unit_test(test_windows),
         cmocka_unit_test(test_planned_windows),
