@@ -388,8 +388,7 @@ static void destroy(struct daemon *daemon)
     free(daemon);
 }
 
-int agent_uv_run(const char *config_path, struct agent_settings *settings, const struct host_key *key,
-                 struct error *error)
+int agent_uv_run(const char *config_path, struct agent_settings *settings, struct host_key *key, struct error *error)
 {
     struct error trouble;
     struct daemon *daemon = calloc(1, sizeof *daemon);
@@ -402,6 +401,7 @@ int agent_uv_run(const char *config_path, struct agent_settings *settings, const
     daemon->settings = *settings;
     *settings = (struct agent_settings){0};
     voice_init(&daemon->voice, key);
+    sodium_memzero(&key->key, sizeof key->key);
     int rc = start(daemon, error);
     if (rc == 0) {
         log_start(daemon);

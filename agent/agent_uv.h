@@ -7,10 +7,9 @@
 #include "common/error.h"
 #include "common/key.h"
 
-/* Runs until SIGTERM or SIGINT; SIGHUP loads `config_path` again. Takes `settings` over, in
- * which only the receivers of this host are left. Returns 0 after a clean
+/* Runs until SIGTERM or SIGINT; SIGHUP loads `config_path` again. Takes `settings` over, in which only the receivers of this host
+ * are left, and borrows `key`, of which it wipes the secret once it has made its own keys. Returns 0 after a clean
  * stop, or -1 with `error` set if it could not start. */
-int agent_uv_run(const char *config_path, struct agent_settings *settings, const struct host_key *key,
-                 struct error *error);
+int agent_uv_run(const char *config_path, struct agent_settings *settings, struct host_key *key, struct error *error);
 
 #endif

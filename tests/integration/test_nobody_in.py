@@ -4,18 +4,20 @@
 
 With real agents: whoever is let in beats without a gap, whoever is not goes down like any silent host.
 """
+import contextlib
 import os
 import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import protocol  # noqa: E402  pylint: disable=wrong-import-position
 from protocol import BEAT, Beat, seal  # noqa: E402  pylint: disable=wrong-import-position
-from world import BUILD, RECEIVER, World, check, equal, own, run_tests, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
+from world import BUILD, RECEIVER, Skip, World, check, equal, need_root, own, run_tests, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
 
 T, M = 1.0, 0.5
 SNAPSHOT = BUILD / "tests" / "libsnapshot.so"
@@ -287,6 +289,87 @@ def test_secrets_do_not_show(_):
                 check(not any(s in content or s.hex().encode() in content for s in secrets), f"{path} holds a key")
         agent.stop()
         receiver.stop()
+
+
+def places(daemon, secret):
+    """Where in its memory it lies: the addresses, whoever may or may not look at them. Needs root."""
+    found = []
+    with open(f"/proc/{daemon.pid}/mem", "rb", buffering=0) as memory:
+        for line in pathlib.Path(f"/proc/{daemon.pid}/maps").read_text().splitlines():
+            begin, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if "rw" not in line.split()[1] or end - begin > 1 << 30:  # what only a sanitizer reserves
+                continue
+            memory.seek(begin)
+            with contextlib.suppress(OSError):
+                found += [begin + m.start() for m in re.finditer(re.escape(secret), memory.read(end - begin))]
+    return found
+
+
+def test_secrets_in_memory(_):
+    """Each is there as long as it is needed, in one place, and nowhere what it was made of or read from."""
+    need_root()
+    with World() as world:
+        receiver = world.receiver().start()
+        agent = world.agent("web1", receiver)
+        agent.start()
+        receiver.wait_state("web1", "up")
+        beats_on(receiver, "web1", 3)
+        host_key = world.key("web1").key
+        agent_key, ack_key = protocol.derive_agent_key(host_key), protocol.derive_ack_key(host_key)
+        host_line = world.key("web1").line().split()[-1].encode()
+
+        def count(daemon, *secrets):
+            return [len(places(daemon, secret)) for secret in secrets]
+        equal(count(receiver, world.site_key, agent_key, ack_key), [1, 1, 1], "keys in the receiver: of the site, and of one direction each")
+        equal(count(receiver, host_key, world.site_key.hex().encode()), [0, 0], "the host key, and the text of the key file, in the receiver")
+        equal(count(agent, agent_key, ack_key), [1, 1], "keys in the agent: of one direction each")
+        equal(count(agent, host_key, host_line, world.site_key), [0, 0, 0], "the host key, its text, and the site key in the agent")
+        # Revoked, and exchanged.
+        new_site = protocol.KeyFile("site", os.urandom(32))
+        new_path = write_private(world.folder / "site2.key", new_site.line() + "\n")
+        reload(receiver, revoke=["web1"])
+        equal(count(receiver, world.site_key, agent_key, ack_key), [1, 0, 0], "keys of a revoked host in the receiver")
+        reload(receiver, site_key_file=[new_path])
+        equal(count(receiver, world.site_key, new_site.key), [0, 1], "the old site key and the new one in the receiver")
+        agent.stop()
+        receiver.stop()
+
+
+def aborted(daemon):
+    """Whether it dumps core when it is aborted."""
+    daemon.signal(signal.SIGABRT)
+    how = os.waitid(os.P_PID, daemon.pid, os.WEXITED | os.WNOWAIT)
+    daemon.end()
+    return how.si_code == os.CLD_DUMPED
+
+
+def test_no_core(_):
+    """Also where core dumps are wanted, a crash leaves no key behind."""
+    with World() as world:
+        folder = world.folder / "cores"
+        folder.mkdir()
+        folder.chmod(0o777)
+        dumping = ["/bin/sh", "-c", f'ulimit -c unlimited && cd {folder} && exec "$@"', "sh"]
+        control = subprocess.Popen([*dumping, "sleep", "60"], start_new_session=True)
+        wait_until(lambda: pathlib.Path(f"/proc/{control.pid}/comm").read_text() == "sleep\n", 10, "the control has begun")
+        control.send_signal(signal.SIGABRT)
+        dumped = os.waitid(os.P_PID, control.pid, os.WEXITED | os.WNOWAIT).si_code == os.CLD_DUMPED
+        control.wait(10)
+        if not dumped:
+            raise Skip("nothing dumps core on this machine")
+        for path in folder.iterdir():
+            path.unlink()
+        receiver = world.receiver()
+        options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "disable_coredump=0")))
+        receiver.prefix, receiver.environment["ASAN_OPTIONS"] = dumping, options
+        receiver.start()
+        agent = world.agent("web1", receiver)
+        agent.prefix, agent.environment["ASAN_OPTIONS"] = dumping, options
+        agent.start()
+        receiver.wait_state("web1", "up")
+        check(not aborted(agent), "the agent dumped core")
+        check(not aborted(receiver), "the receiver dumped core")
+        equal(list(folder.iterdir()), [], "cores")
 
 
 if __name__ == "__main__":
