@@ -108,6 +108,7 @@ class Fleet:
         self.agents = [world.agent(f"web{i}", receiver) for i in range(count)]
         self.names = [agent.name for agent in self.agents]
         self.dead = []  # names
+        self.stolen = None  # the name that a thief speaks under as well: of that anything may be recorded
         for agent in self.agents:
             agent.start()
         wait_until(lambda: len(receiver.try_ask("status")["hosts"]) == count, 30, "all are heard")
@@ -124,7 +125,7 @@ class Fleet:
 
     def check_record(self):
         def down():
-            return sorted({o["host"] for o in self.receiver.outages(*self.names) if o["state"] == "down"})
+            return sorted({o["host"] for o in self.receiver.outages(*self.names) if o["state"] == "down" and o["host"] != self.stolen})
         # What is told is on the disk within a second or so.
         wait_until(lambda: len(down()) >= len(self.dead), 5, lambda: f"recorded down: {down()}, dead: {self.dead}")
         equal(down(), sorted(self.dead), "recorded down")
@@ -164,7 +165,8 @@ def disk_bytes(receiver):
 def steal(fleet, seconds):
     """A thief sends as many rightly sealed beats as the machine can make. The others are heard as before."""
     receiver, world = fleet.receiver, fleet.receiver.world
-    victim, others = fleet.names[-1], [name for name in fleet.names[:-1] if name not in fleet.dead]
+    fleet.stolen = victim = fleet.names[-1]
+    others = [name for name in fleet.names[:-1] if name not in fleet.dead]
     key = write_private(world.folder / "stolen.key", world.key(victim).line() + "\n")
     disk, memory = disk_bytes(receiver), memory_bytes(receiver)
     with Flood(receiver, seconds, "stolen", key) as flood:
