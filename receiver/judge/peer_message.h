@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* peer_message.h - what two receivers say to each other inside the seal (PROTOCOL.md section 6, where the layout is drawn).
+/* peer_message.h - what two receivers say to each other inside the seal (PROTOCOL.md section 8, where the layout is drawn).
  *
  * Every datagram begins with the same 64 bytes: session and counter of its sender, what proves both sessions, and which datagram of
  * the other side was the last one heard. Items follow, each with type and length; a type that is not known is skipped, so receivers of
