@@ -374,6 +374,10 @@ void keeper_destroy(struct keeper *keeper)
         journal_batch_free(&keeper->committing->batch);
         free(keeper->committing);
     }
+    /* What was for a batch after the one that could not be stored. */
+    struct journal_batch rest = {.checkpoints = keeper->checkpoints, .checkpoint_count = keeper->checkpoint_count};
+    pending_move(&keeper->pending, &rest);
+    journal_batch_free(&rest);
     flusher_destroy(keeper->flusher);
     free(keeper->unsynced);
     flush_plan_destroy(keeper->plan);
