@@ -30,6 +30,8 @@ static bool is_missing(const struct host *host, uint32_t number)
     uint32_t first = host->averaged + 1;
     if (first < host->oldest_kept)
         first = host->oldest_kept;
+    if (number > NUMBERS_BITS && first < number - NUMBERS_BITS)
+        first = number - NUMBERS_BITS; /* all before are too old to be told from known ones */
     for (uint32_t i = first; i < number; i++)
         if (!numbers_is_known(&host->numbers, i))
             return true;
@@ -67,8 +69,17 @@ static void wait_in_line(struct host *host, const struct unaveraged_beat *beat, 
     }
     if (host->unaveraged->count == UNAVERAGED_MAX)
         average(host, host->unaveraged->count / 2, c); /* so many that waiting is of no use */
-    if (unaveraged_put(host->unaveraged, beat) != 0)
+    if (unaveraged_put(host->unaveraged, beat) != 0) {
         *c->failed = true;
+        return;
+    }
+    /* The counters began anew before the first beat of that boot, not before the first that was heard. */
+    struct unaveraged_beat *beats = host->unaveraged->beats;
+    if (host->unaveraged->count > 1 && beats[1].new_boot && beats[0].number == beat->number) {
+        beats[0].new_boot = true;
+        beats[0].boot = beats[1].boot;
+        beats[1].new_boot = false;
+    }
 }
 
 void averaging_beat(struct host *host, const struct fact_beat *beat, const struct wall *boot, bool newest, bool afresh,
@@ -83,8 +94,10 @@ void averaging_beat(struct host *host, const struct fact_beat *beat, const struc
     memcpy(waiting.metrics, beat->metrics, sizeof waiting.metrics);
     if (afresh) {
         averaging_give_up(host, c);
-        host->averaged = beat->number - 1;
-        host->oldest_kept = beat->number;
+        /* The record of a host begins with the first beat that is heard; what a later run of the agent kept before that belongs to it. */
+        bool keeps = host->averages.begun && beat->oldest_kept > 0 && beat->oldest_kept < beat->number;
+        host->oldest_kept = keeps ? beat->oldest_kept : beat->number;
+        host->averaged = host->oldest_kept - 1;
     } else if (newest) {
         host->oldest_kept = beat->oldest_kept;
     }

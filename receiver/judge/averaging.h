@@ -11,7 +11,8 @@
 #include "receiver/judge/verdict.h"
 
 /* Takes a beat; host->numbers knows of it already. `boot` is the wall time of the boot if it is a new one, else NULL; `newest`: it is
- * the latest one, not kept and not overtaken. `afresh`: numbers begin anew with it, so that nothing before it is still to come. */
+ * the latest one, not kept and not overtaken. `afresh`: numbers begin anew with it, and nothing is still to come
+ * but what this run of the agent keeps. */
 void averaging_beat(struct host *host, const struct fact_beat *beat, const struct wall *boot, bool newest, bool afresh,
                     const struct verdict_context *context);
 /* What is missing will not come: all that waits is averaged. */

@@ -222,6 +222,45 @@ static void test_nobody_waits_for_what_is_gone(void **state)
     }
 }
 
+/* Sends a beat of the second boot: number n is due at minute 24 + n. */
+static void send_rebooted(struct scene *scene, const struct beat *beats, uint32_t n, int64_t second, bool kept)
+{
+    struct beat beat = beats[n];
+    beat.age_ms = (uint32_t)((second - (int64_t)(24 + n) * INTERVAL_S) * 1000);
+    beat.oldest_kept = kept ? n : 1;
+    beat.flags = kept ? BEAT_FLAG_KEPT : 0;
+    receiver_judge(scene->receiver, at(second));
+    assert_int_equal(speaker_send(&scene->host, scene->receiver, at(second), &beat).type, ANSWER_ACK);
+}
+
+/* The host reboots while it is not heard: what the new run kept before its first beat that is heard is averaged, too, from the boot on. */
+static void test_reboot_in_gap(void **state)
+{
+    uint64_t seed = *(uint64_t *)(*state);
+    struct scene scenes[2]; /* the first hears everything in time */
+    for (int late = 0; late < 2; late++) {
+        struct scene *scene = &scenes[late];
+        struct beat beats[10];
+        open_scene(scene, seed);
+        send_all(scene, 1, 20);
+        speaker_reboot(&scene->host, at(24 * INTERVAL_S + 10), PREVIOUS_DIED);
+        for (uint32_t n = 1; n < 10; n++) {
+            beats[n] = speaker_beat(&scene->host, at((24 + n) * INTERVAL_S), at((24 + n) * INTERVAL_S));
+            memcpy(beats[n].metrics, scene->beats[n].metrics, sizeof beats[n].metrics);
+        }
+        for (uint32_t n = 1; n < 5 && !late; n++)
+            send_rebooted(scene, beats, n, (24 + n) * INTERVAL_S, false);
+        send_rebooted(scene, beats, 5, 29 * INTERVAL_S, false);
+        for (uint32_t n = 1; n < 5 && late; n++)
+            send_rebooted(scene, beats, n, 29 * INTERVAL_S + n, true);
+        for (uint32_t n = 6; n < 10; n++)
+            send_rebooted(scene, beats, n, (24 + n) * INTERVAL_S, false);
+    }
+    check_rows(&scenes[1], &scenes[0]);
+    close_scene(&scenes[0]);
+    close_scene(&scenes[1]);
+}
+
 int main(void)
 {
     uint64_t seed = (uint64_t)time(NULL);
@@ -230,6 +269,7 @@ int main(void)
         cmocka_unit_test_prestate(test_gap, &seed),
         cmocka_unit_test_prestate(test_any_order, &seed),
         cmocka_unit_test_prestate(test_one_never_comes, &seed),
+        cmocka_unit_test_prestate(test_reboot_in_gap, &seed),
         cmocka_unit_test_prestate(test_nobody_waits_for_what_is_gone, &seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
