@@ -183,6 +183,16 @@ static int write_item(struct flusher *flusher, struct flush_item *item, struct e
     return rc == 0 && item->rows_written ? 0 : -1;
 }
 
+/* Before checkpoints tell of what was written, or the way to it is trimmed off the journal: a power cut must not take it back. */
+static void sync_job(struct flush_job *job)
+{
+    if (rrd_store_sync(job->flusher->store, &job->error) == 0)
+        return;
+    for (size_t i = 0; i < job->count; i++)
+        job->items[i].rows_written = job->items[i].written = false;
+    job->failures = job->count;
+}
+
 static void run_job(struct worker_job *worker_job)
 {
     struct flush_job *job = (struct flush_job *)worker_job;
@@ -190,6 +200,7 @@ static void run_job(struct worker_job *worker_job)
         job->items[i].written = write_item(job->flusher, &job->items[i], &job->error) == 0;
         job->failures += !job->items[i].written;
     }
+    sync_job(job);
     job->notes = rrd_store_take_notes(job->flusher->store, &job->note);
 }
 

@@ -199,6 +199,19 @@ int rrd_store_move(struct rrd_store *store, const char *from, const char *to, st
     return sync_folder(store->folder, error);
 }
 
+int rrd_store_sync(const struct rrd_store *store, struct error *error)
+{
+    int fd = open(store->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0; /* with it went the files: that is told by who looks for them */
+    int rc = fd >= 0 ? syncfs(fd) : -1;
+    if (rc != 0)
+        (void)error_set(error, "cannot write the files in %s to the disk: %s", store->folder, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
 /* Writes ":VALUE" with the digits a float has. Returns its length. */
 static size_t format_value(char *text, size_t size, float value)
 {

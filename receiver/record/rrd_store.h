@@ -50,6 +50,10 @@ int rrd_store_rebuild_state(struct rrd_store *store, const char *name, const str
 int rrd_store_write_rows(struct rrd_store *store, const char *name, const struct averages_row *rows, uint32_t count,
                          struct error *error);
 
+/* Brings all that was written to the disk, so that a power cut does not take it back: one syncfs, since that costs less than as many
+ * fsyncs as there are files. Returns 0, or -1 with `error` set: what was written since the last call may be lost. */
+int rrd_store_sync(const struct rrd_store *store, struct error *error);
+
 /* Gives the folder of a host another name, for good: a power cut does not undo it. What is done already, or needs none since
  * there are no files, is success. Returns 0, or -1 with `error` set: nothing is changed. */
 int rrd_store_move(struct rrd_store *store, const char *from, const char *to, struct error *error);
