@@ -67,12 +67,23 @@ static void send_once(struct sim *sim, const struct sim_link *link, const struct
     fly(sim, datagram, sim->now + delay_ns);
 }
 
+/* Without a memory: what is sent besides in one run and not in another changes nothing for the rest. */
+static bool is_lost(struct sim *sim, const struct sim_datagram *datagram, double loss)
+{
+    struct sim_random random;
+    if (!sim->options.steady)
+        return sim_random_chance(&sim->network, loss);
+    uint64_t place = datagram->host * 2 + datagram->to_agent;
+    sim_random_init(&random, sim->options.seed ^ (uint64_t)sim->now, 1000 + place);
+    return sim_random_chance(&random, loss);
+}
+
 static void send_datagram(struct sim *sim, const struct sim_datagram *datagram)
 {
     struct sim_host *host = &sim->hosts[datagram->host];
     const struct sim_link *link = datagram->to_agent ? &sim->options.to_agent : &sim->options.to_receiver;
     sim->datagrams++;
-    if (host->cut || sim_random_chance(&sim->network, link->loss) || is_lost_in_burst(sim, host))
+    if (host->cut || is_lost(sim, datagram, link->loss) || is_lost_in_burst(sim, host))
         return;
     send_once(sim, link, datagram);
     if (sim_random_chance(&sim->network, link->duplicate))

@@ -96,8 +96,13 @@ static bool is_stored(const struct sim_stored_host *host, uint64_t agent_start, 
 }
 
 /* An ack may call only that safe which a kill cannot take away. */
-static void check_safe(struct sim *sim, const struct beat *beat, const struct receiver_answer *answer)
+static void check_safe(struct sim *sim, size_t index, const struct beat *beat, const struct receiver_answer *answer)
 {
+    const struct sim_shell *shell = sim->options.shell;
+    if (shell) {
+        shell->acked(shell->context, sim, index, beat, answer->ack.safe);
+        return;
+    }
     const struct sim_stored_host *host = &sim->store.hosts[answer->host->id];
     for (uint32_t number = beat->oldest_kept; number <= answer->ack.safe; number++)
         if (!is_stored(host, beat->agent_start, number))
@@ -211,7 +216,7 @@ void sim_receiver_hear(struct sim *sim, const struct sim_datagram *datagram)
     if (sim->options.keep && !message->is_bye && answer.type == ANSWER_ACK) {
         if (is_new)
             remember_beat(sim, datagram, &answer);
-        check_safe(sim, &message->beat, &answer);
+        check_safe(sim, index, &message->beat, &answer);
     }
     sim_network_answer(sim, index, &answer);
     if (sim->now > sim->drained_at)
@@ -238,8 +243,15 @@ void sim_receiver_turn(struct sim *sim)
     end_stall(sim);
     sim->drained_at = -1;
     judge(sim);
-    if (sim->commit_at <= sim->now)
+    if (sim->commit_at > sim->now)
+        return;
+    if (!sim->options.shell) {
         sim_receiver_commit(sim);
+        return;
+    }
+    sim->options.shell->tick(sim->options.shell->context, sim_instant(sim->now));
+    sim->lines_seen = receiver_lines(sim->receiver)->count; /* none, if they were taken */
+    sim->commit_at = tick_after(sim->now + 1);
 }
 
 void sim_receiver_stall(struct sim *sim, int64_t ns)
@@ -280,18 +292,28 @@ static void begin_run(struct sim *sim)
     store->has_run = true;
 }
 
-void sim_receiver_start(struct sim *sim)
+static struct receiver *start_receiver(struct sim *sim)
 {
     struct instant now = sim_instant(sim->now);
     struct wall wall = {now.ns + sim->wall_step_ns};
+    if (sim->options.shell)
+        return sim->options.shell->start(sim->options.shell->context, sim, now, wall);
+    struct receiver *receiver = sim_load(sim);
+    sim_store_lines(sim, receiver_lines(receiver), true);
+    sim->lines_seen = receiver_lines(receiver)->count;
+    receiver_start(receiver, now, wall, sim->store.has_run ? sim_instant(sim->store.alive) : INSTANT_NEVER);
+    return receiver;
+}
+
+void sim_receiver_start(struct sim *sim)
+{
     sim_note(sim, "-- receiver starts");
-    sim->receiver = sim_load(sim);
-    sim_store_lines(sim, receiver_lines(sim->receiver), true);
-    sim->lines_seen = receiver_lines(sim->receiver)->count;
+    sim->receiver = start_receiver(sim);
+    if (!sim->receiver)
+        return;
     remember_off(sim);
     sim->starts++;
     sim->heard_at = sim->now;
-    receiver_start(sim->receiver, now, wall, sim->store.has_run ? sim_instant(sim->store.alive) : INSTANT_NEVER);
     begin_run(sim);
     observe(sim);
     sim->committed_at = INT64_MIN / 2;
@@ -314,10 +336,13 @@ static void mark_alive(struct sim *sim)
         sim->store.alive = marked;
 }
 
-static void end_process(struct sim *sim)
+static void end_process(struct sim *sim, bool in_order)
 {
     sim_receiver_note_quiet(sim, sim->now);
-    receiver_destroy(sim->receiver);
+    if (sim->options.shell)
+        sim->options.shell->end(sim->options.shell->context, sim_instant(sim->now), in_order);
+    else
+        receiver_destroy(sim->receiver);
     sim->receiver = NULL;
     sim->commit_at = sim->stall_until = INT64_MAX;
     sim->heard_count = sim->lines_seen = 0;
@@ -326,15 +351,17 @@ static void end_process(struct sim *sim)
 void sim_receiver_stop(struct sim *sim)
 {
     sim_note(sim, "-- receiver stops");
-    sim_receiver_commit(sim);
-    end_process(sim);
+    if (!sim->options.shell)
+        sim_receiver_commit(sim);
+    end_process(sim, true);
 }
 
 void sim_receiver_kill(struct sim *sim)
 {
     sim_note(sim, "-- receiver is killed");
-    mark_alive(sim);
-    end_process(sim);
+    if (!sim->options.shell)
+        mark_alive(sim);
+    end_process(sim, false);
 }
 
 void sim_window_add(struct sim *sim, const char *pattern, int64_t from, int64_t to)

@@ -149,6 +149,12 @@ static int64_t due_of(const struct sim *sim, const struct sim_host *host, const 
     return sim->now - (int64_t)message->beat.age_ms * NS_PER_MS;
 }
 
+double sim_traffic(size_t host, int64_t uptime_ms)
+{
+    double s = (double)uptime_ms / 1000;
+    return floor(s * (double)(1000 * (host + 1)) + s * s / 16);
+}
+
 static void measure(struct sim *sim, struct sim_host *host)
 {
     struct agent_actions *actions = &sim->actions;
@@ -158,6 +164,10 @@ static void measure(struct sim *sim, struct sim_host *host)
     for (unsigned i = 0; i < METRIC_COUNT; i++)
         sample.metrics[i] = NAN;
     sample.metrics[METRIC_UPTIME] = (double)sample.uptime_ms / 1000;
+    if (sim->options.traffic) {
+        sample.metrics[METRIC_NET_IN] = sim_traffic((size_t)(host - sim->hosts), (int64_t)sample.uptime_ms);
+        sample.metrics[METRIC_LOAD1] = (double)(sample.uptime_ms % 7919) / 1000;
+    }
     host->beat_due = due;
     agent_sampled(host->agent, run_clock(sim, host), &sample, actions);
     if (!sim->options.keep || actions->message_count == 0)

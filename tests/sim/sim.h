@@ -43,10 +43,30 @@ struct sim_burst {
     int64_t mean_ns;
 };
 
+struct sim;
+struct beat;
+
+/* A receiver around the core other than the simulator's own (fault_shell.h): it stores what the core decides, and loads it. */
+struct sim_shell {
+    void *context;
+    /* A core with all that is stored, started now; NULL: it could not start. Says what the mark of the run before is (sim->store)
+     * and how many lines a replay told (sim->lines_seen). */
+    struct receiver *(*start)(void *context, struct sim *sim, struct instant now, struct wall wall);
+    /* Ten times a second. */
+    void (*tick)(void *context, struct instant now);
+    /* An ack is sent. */
+    void (*acked)(void *context, struct sim *sim, size_t host, const struct beat *beat, uint32_t safe);
+    /* The process ends, the core with it. */
+    void (*end)(void *context, struct instant now, bool in_order);
+};
+
 struct sim_options {
     uint64_t seed;
+    const struct sim_shell *shell; /* NULL: the simulator's */
     struct sim_link to_receiver, to_agent;
     struct sim_burst burst;
+    bool steady;              /* what is lost depends on when it is sent, not on what was sent before */
+    bool traffic;             /* agents tell what their interfaces have carried, by sim_traffic */
     bool plain;               /* one datagram a beat: what is sent again is lost, unless it answers a challenge */
     int64_t stagger_ns;       /* an agent wakes up late by that much on average */
     int64_t planned_limit_ns; /* 0: 30 minutes */
@@ -261,6 +281,9 @@ void sim_receiver_step_wall(struct sim *sim, int64_t ns);  /* its wall clock is 
 void sim_receiver_isolate(struct sim *sim, bool isolated); /* it loses its network interfaces, and knows it */
 void sim_window_add(struct sim *sim, const char *pattern, int64_t from, int64_t to); /* to INT64_MAX: open */
 void sim_window_end(struct sim *sim, size_t index);
+
+/* The bytes that a host has received so far, by its kernel's clock. */
+double sim_traffic(size_t host, int64_t uptime_ms);
 
 /* --- looking --- */
 /* What the record says about a host, by its index: everything stored. Release with timeline_free. */
