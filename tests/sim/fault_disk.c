@@ -432,7 +432,7 @@ static void cut_power(void)
         const char *path = now.list[i].path;
         struct image *image = now.list[i].image;
         const struct name *before = find_name(path);
-        if (lost > 0 && (!before || before->image != image || image->mapped || image->dirty_to > 0))
+        if (lost > 0 && lost < 1 && (!before || before->image != image || image->mapped || image->dirty_to > 0))
             note_torn(path);
         bool undone = (!before || before->image != image) && sim_random_chance(&disk.random, lost);
         if (undone && before)

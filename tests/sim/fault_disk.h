@@ -53,7 +53,7 @@ bool disk_is_dead(void);
 void disk_die(void);
 /* The next process. With `power_cut` the machine died, too, and what was not synced is lost in part. */
 void disk_revive(bool power_cut);
-/* Whether the last power cut took something back that was written to this file. */
+/* Whether the last power cut left a mixture of this file: it was neither undone to the last sync as a whole, nor kept. */
 bool disk_is_torn(const char *path);
 const struct disk_counts *disk_counts(void);
 /* What the program has written to standard error since the last call; good until the next one. */

@@ -189,6 +189,12 @@ uint32_t fault_shell_told(const struct fault_shell *shell, size_t host, uint64_t
     return told->agent_start == agent_start ? told->safe : 0;
 }
 
+bool fault_shell_is_writing(const struct fault_shell *shell, const char *name)
+{
+    const struct host *host = host_table_find(receiver_hosts(shell->receiver), name, strlen(name));
+    return host && (host->in_flush || host->unwritten);
+}
+
 uint64_t fault_shell_safe(const struct fault_shell *shell)
 {
     return shell->checked;

@@ -26,6 +26,8 @@ void fault_shell_flush(struct fault_shell *shell, struct sim *sim, bool *done);
 bool fault_shell_is_settled(const struct fault_shell *shell);
 /* The number up to which the beats of this run of the agent were called safe. */
 uint32_t fault_shell_told(const struct fault_shell *shell, size_t host, uint64_t agent_start);
+/* Whether the files of a host are being written, or the last try to do so has failed. */
+bool fault_shell_is_writing(const struct fault_shell *shell, const char *name);
 /* Beats that were called safe and were held against what a start loaded. */
 uint64_t fault_shell_safe(const struct fault_shell *shell);
 

@@ -161,18 +161,20 @@ static void fail_for_a_while(struct run *run)
     run->totals->spells++;
 }
 
-/* What was not synced when the power went: a file that was being written, and no other. */
-static void note_torn(struct run *run)
+/* A file is a mixture of old and new: it was being written when the power went, or else it would have been synced. */
+static void note_torn(struct run *run, size_t host, bool was_writing)
 {
-    for (size_t i = 0; i < HOSTS; i++)
-        for (size_t kind = 0; kind < KINDS; kind++) {
-            char path[256];
-            (void)snprintf(path, sizeof path, "%s/hosts/%s/%s", run->folder, run->sim->hosts[i].name, row_files[kind]);
-            if (disk_is_torn(path)) {
-                run->torn[i][kind] = true;
-                run->totals->torn++;
-            }
-        }
+    const char *name = run->sim->hosts[host].name;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        char path[256];
+        (void)snprintf(path, sizeof path, "%s/hosts/%s/%s", run->folder, name, row_files[kind]);
+        if (!disk_is_torn(path))
+            continue;
+        if (!was_writing)
+            sim_fail(run->sim, "%s/%s was written, and never synced", name, row_files[kind]);
+        run->torn[host][kind] = true;
+        run->totals->torn++;
+    }
 }
 
 /* Beyond what the power cut itself has done. */
@@ -196,11 +198,14 @@ static void damage_file(struct run *run)
 static void die(struct run *run)
 {
     bool power_cut = sim_random_chance(&run->faults, 0.6);
+    bool was_writing[HOSTS];
+    for (size_t i = 0; i < HOSTS; i++)
+        was_writing[i] = fault_shell_is_writing(run->shell, run->sim->hosts[i].name);
     if (power_cut)
         fault_shell_cut_power(run->shell);
     sim_receiver_kill(run->sim);
-    if (power_cut)
-        note_torn(run);
+    for (size_t i = 0; i < HOSTS && power_cut; i++)
+        note_torn(run, i, was_writing[i]);
     if (power_cut && sim_random_chance(&run->faults, 0.2))
         damage_file(run);
     memset(run->complaints, 0, sizeof run->complaints);
