@@ -13,6 +13,19 @@ static void expect_from(struct host *host, struct instant at)
     host->deadline[0] = instant_add(host->deadline[1], -expectation_interval_ns(&host->expectation));
 }
 
+/* The silence that goes on; it begins now if both expectations lapsed at once. NULL: out of memory, or the host is not expected. */
+static struct silence *silence_of(struct host *host, const struct verdict_context *c)
+{
+    if (host_open_silence(host))
+        return host_open_silence(host);
+    if (!host->heard || instant_before(c->now, host->deadline[0]) ||
+        !verdict_begin_silence(host, host->expectation.last, c))
+        return NULL;
+    telling_begin(host, c);
+    host->silence->facts.late = true;
+    return &host->silence->facts;
+}
+
 void path_heard(struct host *host, const struct fact_path *path, const struct verdict_context *c)
 {
     struct silence *s = host_open_silence(host);
@@ -33,11 +46,12 @@ void path_heard(struct host *host, const struct fact_path *path, const struct ve
     host->moves = 0;
     host->restarted = host->recovered = host->waiting = false;
     telling_begin(host, c);
+    telling_update(host, c); /* it may lie in a maintenance window, the end of which must not be missed */
 }
 
 void path_agreed(struct host *host, const struct verdict_context *c)
 {
-    struct silence *s = host_open_silence(host);
+    struct silence *s = silence_of(host, c);
     if (!s || s->agreed)
         return;
     s->agreed = true;
@@ -51,7 +65,7 @@ void path_agreed(struct host *host, const struct verdict_context *c)
 
 void path_cut_off(struct host *host, const struct verdict_context *c)
 {
-    struct silence *s = host_open_silence(host);
+    struct silence *s = silence_of(host, c);
     if (!s || s->judged || s->cut_off)
         return;
     s->cut_off = host->waiting = true;

@@ -28,7 +28,7 @@ struct peer_head {
     uint64_t heard; /* the newest counter heard in the other side's proven session; 0: none */
 };
 
-enum peer_item_type { PEER_QUESTION = 1, PEER_ANSWERS = 2, PEER_NEWS = 3, PEER_TAKEN = 4 };
+enum peer_item_type { PEER_QUESTION = 1, PEER_ANSWERS = 2, PEER_NEWS = 3, PEER_TAKEN = 4, PEER_LEAVE = 5 };
 
 /* Have you heard this host since? Its last beat, as far as the asker knows. */
 struct peer_question {

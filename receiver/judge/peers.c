@@ -117,6 +117,7 @@ enum peer_hearing peer_hear(struct peer *peer, struct instant now, const uint8_t
     if (head->counter > peer->heard)
         peer->heard = head->counter;
     peer->heard_at = now;
+    peer->stopped = false;
     peer->datagrams++;
     hear_of_us(peer, head);
     return PEER_PROVEN;
@@ -133,6 +134,7 @@ void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF
     struct peer_head head = {.session = peer->session, .counter = ++peer->counter, .heard = peer->heard};
     memcpy(head.echo, peer->echo, ECHO_LEN);
     if (peer->unproven) {
+        head.heard = 0; /* what was heard was said in another session */
         head.challenged = peer->unproven;
         challenge_value(peer, secret, peer->unproven, head.challenge);
     }
@@ -145,6 +147,12 @@ void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF
     }
     peer->echo_is_new = peer->challenge_is_new = false;
     peer->beat_at = instant_add(now, PEER_BEAT_NS);
+}
+
+void peer_take_leave(struct peer *peer)
+{
+    peer->stopped = true;
+    peer->heard_at = peer->contact_at = INSTANT_LONG_AGO;
 }
 
 const struct peer_sent *peer_asked(const struct peer *peer, uint64_t counter)

@@ -53,6 +53,7 @@ struct peer {
     /* It heard a datagram of ours that was sent then: contact in both directions. Survives a restart by facts of the hosts only. */
     struct instant contact_at;
     uint64_t datagrams; /* proven ones */
+    bool stopped;       /* it took its leave: it was not lost together with anybody */
 };
 
 /* Questions for all peers, on their way out. */
@@ -101,6 +102,8 @@ bool peer_is_due(const struct peer *peer, struct instant now);
 /* Writes the head of the next datagram and notes it as sent. `batch` is what it asks, NULL: nothing. */
 void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF_SECRET_LEN], struct codec *out,
                const struct peer_batch *batch);
+/* It said that it stops. */
+void peer_take_leave(struct peer *peer);
 /* The datagram that an answer belongs to, NULL: none of the latest. */
 const struct peer_sent *peer_asked(const struct peer *peer, uint64_t counter);
 

@@ -167,6 +167,9 @@ size_t receiver_hear_peer(struct receiver *receiver, struct instant now, unsigne
 /* The next payload that a peer is to be sent of ourselves, and which; 0: none just now. Call until it returns 0, each turn. */
 size_t receiver_tell_peer(struct receiver *receiver, struct instant now, uint8_t payload[PEER_PAYLOAD_MAX],
                           unsigned *place);
+/* The last payload for a peer, which tells it that this receiver stops; 0: it need not be told. */
+size_t receiver_leave_peer(struct receiver *receiver, struct instant now, unsigned place,
+                           uint8_t payload[PEER_PAYLOAD_MAX]);
 /* The gateway of this machine was lost, or is reachable again. */
 void receiver_gateway(struct receiver *receiver, struct instant now, bool lost);
 

@@ -182,6 +182,20 @@ size_t receiver_tell_peer(struct receiver *receiver, struct instant now, uint8_t
     }
 }
 
+size_t receiver_leave_peer(struct receiver *receiver, struct instant now, unsigned place,
+                           uint8_t payload[PEER_PAYLOAD_MAX])
+{
+    const struct peer *peer = receiver->peers.peers[place];
+    if (!peer || !peer_is_heard(peer, now))
+        return 0;
+    size_t len = tell(receiver, now, place, NULL, payload);
+    struct codec codec = codec_writer(payload + len, PEER_PAYLOAD_MAX - len);
+    uint8_t type = PEER_LEAVE;
+    uint16_t body_len = 0;
+    peer_item_visit(&codec, &type, &body_len);
+    return len + codec.pos;
+}
+
 /* ---- answering ---- */
 
 /* Since when this receiver would have heard the host, had it spoken. */
@@ -281,8 +295,10 @@ static void take_answer(struct receiver *receiver, unsigned place, struct instan
     struct host *host = receiver->hosts.hosts[id];
     const struct silence *s = host_open_silence(host);
     uint16_t bit = (uint16_t)(1U << place);
-    if (!s ||
-        ((answer->kind == PEER_HEARD || answer->kind == PEER_LATE) && take_path(receiver, host, now, asked_at, answer)))
+    if (!s || receiver_absence(receiver)) /* what others hear does not make this receiver one that can observe */
+        return;
+    bool later = answer->kind == PEER_HEARD || answer->kind == PEER_LATE;
+    if (later && take_path(receiver, host, now, asked_at, answer))
         return;
     if (instant_before(asked_at, s->expected))
         return; /* it was not late then */
@@ -324,6 +340,8 @@ static void take_items(struct receiver *receiver, unsigned place, struct instant
         items.pos += len;
         if (type == PEER_ANSWERS)
             take_answers(receiver, place, now, &body);
+        else if (type == PEER_LEAVE)
+            peer_take_leave(receiver->peers.peers[place]);
     }
 }
 

@@ -210,8 +210,10 @@ void telling_begin(struct host *host, const struct verdict_context *c)
 {
     const struct silence *s = &host->silence->facts;
     struct told first = {.at = labels_second(c->labels, s->last), .state = STATE_UP};
-    if (s->by_path)
-        first.cause = CAUSE_PATH;
+    if (s->by_path) { /* what was told last goes on: `path`, or what claims that time */
+        first.state = host->state;
+        first.cause = host->cause;
+    }
     if (!remember(host->silence, &first, 1))
         *c->failed = true;
 }

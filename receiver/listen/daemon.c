@@ -87,12 +87,12 @@ static void look_at_wall(struct daemon *daemon, struct instant now)
     notices_tell_wall(receiver_see_wall(daemon->receiver, now, wall), before, wall);
 }
 
-static void tell_peers(struct daemon *daemon, struct instant now)
+static void tell_peers(struct daemon *daemon, struct instant now, bool leave)
 {
     struct udp_socket *sockets[RECEIVER_LISTEN_MAX];
     for (size_t i = 0; i < daemon->listener_count; i++)
         sockets[i] = &daemon->listeners[i].udp;
-    peering_turn(daemon->peering, now, sockets, daemon->listener_count);
+    (leave ? peering_leave : peering_turn)(daemon->peering, now, sockets, daemon->listener_count);
 }
 
 static void turn(struct daemon *daemon)
@@ -106,7 +106,7 @@ static void turn(struct daemon *daemon)
     look_at_gateway(daemon, now);
     if (drained)
         receiver_judge(daemon->receiver, now);
-    tell_peers(daemon, now);
+    tell_peers(daemon, now, false);
     look_at_wall(daemon, now); /* last: what was heard in this turn was heard before a jump */
     notices_tell(&daemon->notices, daemon->receiver, now);
     keeper_tick(daemon->keeper, now);
@@ -215,6 +215,7 @@ int daemon_run(struct daemon *daemon)
     daemon->watchdog_ns = sd_notify_watchdog_ns();
     sd_notify_send("READY=1");
     (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    tell_peers(daemon, daemon_now(daemon), true);
     log_line(LOG_LEVEL_INFO, "stopping");
     return daemon->status;
 }

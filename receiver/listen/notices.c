@@ -60,8 +60,11 @@ static void tell_peers(struct notices *notices, const struct receiver *receiver,
             notices->met[i] = peer->session;
             notices->lost[i] = false;
         } else if (!heard && !notices->lost[i]) {
-            log_line(LOG_LEVEL_WARNING, "receiver %s is not heard since %s; hosts are judged without it", peer->name,
-                     format_second(since, labels_second(receiver_labels(receiver), peer->heard_at)));
+            if (peer->stopped)
+                log_line(LOG_LEVEL_INFO, "receiver %s stops", peer->name);
+            else
+                log_line(LOG_LEVEL_WARNING, "receiver %s is not heard since %s; hosts are judged without it",
+                         peer->name, format_second(since, labels_second(receiver_labels(receiver), peer->heard_at)));
             notices->lost[i] = true;
         }
     }

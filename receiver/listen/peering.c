@@ -261,10 +261,33 @@ static struct udp_socket *socket_for(const struct way *way, struct udp_socket *c
     return NULL;
 }
 
-void peering_turn(struct peering *peering, struct instant now, struct udp_socket *const sockets[], size_t socket_count)
+/* What stands in the payload. */
+static void send_to(struct peering *peering, unsigned place, size_t len, struct udp_socket *const sockets[],
+                    size_t count)
 {
     struct udp_datagram out;
     const struct udp_datagram *one = &out;
+    const struct way *way = &peering->ways[place];
+    struct udp_socket *udp = socket_for(way, sockets, count);
+    if (!udp)
+        return;
+    out.len = seal(peering, way, len, out.bytes);
+    out.peer = (struct udp_peer){.from_len = way->to_len};
+    memcpy(&out.peer.from, &way->to, way->to_len);
+    (void)udp_send(udp, &one, 1);
+}
+
+void peering_leave(struct peering *peering, struct instant now, struct udp_socket *const sockets[], size_t socket_count)
+{
+    for (unsigned i = 0; i < PEERS_MAX; i++) {
+        size_t len = receiver_leave_peer(peering->receiver, now, i, peering->payload);
+        if (len > 0)
+            send_to(peering, i, len, sockets, socket_count);
+    }
+}
+
+void peering_turn(struct peering *peering, struct instant now, struct udp_socket *const sockets[], size_t socket_count)
+{
     unsigned place = 0;
     size_t len;
     peering->now = now;
@@ -277,13 +300,6 @@ void peering_turn(struct peering *peering, struct instant now, struct udp_socket
     for (int i = 0; i < DATAGRAMS_PER_TURN; i++) {
         if ((len = receiver_tell_peer(peering->receiver, now, peering->payload, &place)) == 0)
             return;
-        const struct way *way = &peering->ways[place];
-        struct udp_socket *udp = socket_for(way, sockets, socket_count);
-        if (!udp)
-            continue;
-        out.len = seal(peering, way, len, out.bytes);
-        out.peer = (struct udp_peer){.from_len = way->to_len};
-        memcpy(&out.peer.from, &way->to, way->to_len);
-        (void)udp_send(udp, &one, 1);
+        send_to(peering, place, len, sockets, socket_count);
     }
 }

@@ -32,6 +32,10 @@ int peering_use(struct peering *peering, struct instant now, const struct receiv
 size_t peering_hear(struct peering *peering, struct instant now, const struct datagram *datagram, uint8_t *answer,
                     bool *opened);
 
+/* Tells the others that this receiver stops. */
+void peering_leave(struct peering *peering, struct instant now, struct udp_socket *const sockets[],
+                   size_t socket_count);
+
 /* Once each turn: says what is to be said, through the first socket of the right family, and looks names up. */
 void peering_turn(struct peering *peering, struct instant now, struct udp_socket *const sockets[], size_t socket_count);
 

@@ -59,7 +59,8 @@ json_t *status_json_peers(const struct receiver *receiver, struct instant now)
         const struct peer *peer = peers->peers[i];
         if (!peer)
             continue;
-        json_t *last_heard = peer->datagrams ? second_or_null(receiver_labels(receiver), peer->heard_at) : json_null();
+        json_t *last_heard =
+            peer->datagrams && !peer->stopped ? second_or_null(receiver_labels(receiver), peer->heard_at) : json_null();
         json_array_append_new(list, json_pack("{s:s, s:b, s:o}", "name", peer->name, "heard", peer_is_heard(peer, now),
                                               "last_heard", last_heard));
     }
