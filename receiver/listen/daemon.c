@@ -83,7 +83,9 @@ static void look_at_wall(struct daemon *daemon, struct instant now)
         return;
     daemon->wall_seen_at = now;
     struct wall before = labels_of(receiver_labels(daemon->receiver), now);
-    struct wall wall = {judging_clock_read_ns(CLOCK_REALTIME)};
+    int64_t boottime_ns;
+    struct wall wall = judging_clock_read_wall(&boottime_ns);
+    wall.ns -= boottime_ns + daemon->clock_offset_ns - now.ns; /* as it was then: this turn may have been held up */
     notices_tell_wall(receiver_see_wall(daemon->receiver, now, wall), before, wall);
 }
 

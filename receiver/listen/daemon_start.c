@@ -139,8 +139,8 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     if (!daemon->journal || journal_load(daemon->journal, daemon->receiver, start, error) != 0 ||
         relabelled_load(daemon->receiver, daemon->settings.data, error) != 0)
         return -1;
-    int64_t boottime_ns = judging_clock_read_ns(CLOCK_BOOTTIME);
-    struct wall wall = {judging_clock_read_ns(CLOCK_REALTIME)};
+    int64_t boottime_ns;
+    struct wall wall = judging_clock_read_wall(&boottime_ns);
     if (judging_clock_check(start, wall, error) != 0)
         return -1;
     struct instant now = judging_clock_continue(start, daemon->boot_id, boottime_ns, wall);

@@ -14,6 +14,23 @@ int64_t judging_clock_read_ns(clockid_t clock)
     return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+/* Two clocks that are read within this time are read at once. */
+#define PAIR_NS (20 * NS_PER_MS)
+enum { PAIR_TRIES_MAX = 20 };
+
+struct wall judging_clock_read_wall(int64_t *boottime_ns)
+{
+    struct wall wall;
+    int64_t after_ns = judging_clock_read_ns(CLOCK_BOOTTIME);
+    int tries = 0;
+    do {
+        *boottime_ns = after_ns;
+        wall.ns = judging_clock_read_ns(CLOCK_REALTIME);
+        after_ns = judging_clock_read_ns(CLOCK_BOOTTIME);
+    } while (after_ns - *boottime_ns > PAIR_NS && ++tries < PAIR_TRIES_MAX);
+    return wall;
+}
+
 int judging_clock_read_boot_id(uint8_t out[BOOT_ID_LEN], struct error *error)
 {
     char text[64] = "";

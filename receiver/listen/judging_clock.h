@@ -11,6 +11,10 @@
 
 int64_t judging_clock_read_ns(clockid_t clock);
 
+/* The wall clock, and in `boottime_ns` CLOCK_BOOTTIME of the same moment: a process that is held up between two readings would
+ * take that for a step. */
+struct wall judging_clock_read_wall(int64_t *boottime_ns);
+
 /* The id of this boot of the kernel. */
 int judging_clock_read_boot_id(uint8_t out[BOOT_ID_LEN], struct error *error);
 

@@ -615,6 +615,24 @@ def test_clock_slewed(_):
         receiver.stop()
 
 
+def test_clock_read_late(_):
+    """The receiver is held up just before it looks at the wall clock. It stood still; the clock was not set."""
+    with World() as world:
+        receiver, clock = clocked(world)
+        receiver.start()
+        agents = [world.agent(name, receiver) for name in ("alpha", "beta")]
+        up_and_warm(receiver, *agents)
+        before = clock.now()
+        clock.hold_up(6)
+        wait_until(lambda: "could not observe" in receiver.log(), 20, "it was held up")
+        wait_for(4)
+        check("the wall clock" not in receiver.log(), f"nobody set the clock: {receiver.log()[-800:]}")
+        check_never_down(receiver, "alpha", "beta", causes=("receiver_overloaded",))
+        for name in ("alpha", "beta"):
+            check_span(recorded(receiver, name, 1)[0], "unknown", "receiver_overloaded", before, before + 6, slack=2.5)
+        receiver.stop()
+
+
 def test_clock_never_set(_):
     """A machine that thinks it is 1970 judges, and records once it knows better."""
     with World() as world:

@@ -15,7 +15,7 @@ class WallClock:
     def __init__(self, folder):
         check(MODULE.exists(), f"{MODULE} is not built")
         self.path = folder / "wallclock"
-        self.path.write_bytes(bytes(8))
+        self.path.write_bytes(bytes(16))
         self.path.chmod(0o644)
         options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
         self.environment = {"LD_PRELOAD": str(MODULE), "TWOBEAT_WALLCLOCK": str(self.path), "ASAN_OPTIONS": options}
@@ -25,6 +25,12 @@ class WallClock:
         """Of the real clock. One write of 8 bytes is seen whole."""
         self.ahead = seconds
         with open(self.path, "r+b", buffering=0) as file:
+            file.write(struct.pack("=q", round(seconds * 1e9)))
+
+    def hold_up(self, seconds):
+        """Whoever reads it next waits so long before that, once."""
+        with open(self.path, "r+b", buffering=0) as file:
+            file.seek(8)
             file.write(struct.pack("=q", round(seconds * 1e9)))
 
     def set_to(self, wall):
