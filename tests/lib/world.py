@@ -312,7 +312,7 @@ class World:
                 why = AssertionError(f"{daemon.program.name} ended with {daemon.process.poll()}: {daemon.log()[-1500:]}")
         for daemon in self.daemons:
             daemon.end()
-            if why is None and re.search(r"AddressSanitizer|runtime error:|LeakSanitizer", daemon.log()):
+            if why is None and re.search(r"AddressSanitizer|runtime error:|LeakSanitizer|ThreadSanitizer", daemon.log()):
                 why = AssertionError(f"{daemon.program.name}: {daemon.log()[-3000:]}")
         self.stack.close()
         if os.environ.get("TWOBEAT_KEEP"):
