@@ -213,6 +213,8 @@ int daemon_run(struct daemon *daemon)
     if (daemon->not_listening)
         log_line(LOG_LEVEL_WARNING, "not listening on %s: this kernel does not have that address family",
                  daemon->not_listening);
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        udp_begin(&daemon->listeners[i].udp);
     daemon->woke_at = daemon->watchdog_at = daemon_now(daemon);
     daemon->watchdog_ns = sd_notify_watchdog_ns();
     sd_notify_send("READY=1");

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,8 +96,10 @@ static void take_control(struct udp_socket *udp, struct msghdr *header, struct u
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
             uint32_t drops;
             memcpy(&drops, CMSG_DATA(c), sizeof drops);
-            *dropped += drops - udp->drops;
-            udp->drops = drops;
+            if ((int32_t)(drops - udp->drops) > 0) { /* not of a datagram that waited since before udp_begin */
+                *dropped += drops - udp->drops;
+                udp->drops = drops;
+            }
         } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
@@ -118,6 +121,14 @@ static void take_control(struct udp_socket *udp, struct msghdr *header, struct u
             peer->control_len = CMSG_SPACE(sizeof info);
         }
     }
+}
+
+void udp_begin(struct udp_socket *udp)
+{
+    uint32_t information[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof information;
+    if (getsockopt(udp->fd, SOL_SOCKET, SO_MEMINFO, information, &len) == 0)
+        udp->drops = information[SK_MEMINFO_DROPS];
 }
 
 size_t udp_receive(struct udp_socket *udp, struct udp_datagram batch[UDP_BATCH], uint64_t *dropped)

@@ -45,6 +45,10 @@ struct udp_socket {
 int udp_open(struct udp_socket *udp, const char *address, struct error *error);
 void udp_close(struct udp_socket *udp);
 
+/* From now on drops count. Before that nobody took anything out: after an absence all that agents sent in vain meanwhile may come at
+ * once, and what is lost of it is part of the absence. */
+void udp_begin(struct udp_socket *udp);
+
 /* Receives up to UDP_BATCH waiting datagrams. Returns their number, 0 if none waits. Adds newly dropped ones to `*dropped`. */
 size_t udp_receive(struct udp_socket *udp, struct udp_datagram batch[UDP_BATCH], uint64_t *dropped);
 
