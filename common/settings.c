@@ -2,11 +2,14 @@
 /* settings.c - see settings.h.
  *
  * The file is read whole before libconfuse sees it: its scanner ends the process when a read fails, as it does for a
- * directory, and takes a zero byte for the end. Only the first error is kept; what follows from it confuses. */
+ * directory, and takes a zero byte for the end. It also ends the process when memory runs out: so much more is asked for to
+ * read the file, and given back before the parse, that a shortage shows before. Only the first error is kept; what follows from it confuses. */
 #include "common/settings.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +139,15 @@ int settings_fail(cfg_t *cfg, const char *format, ...)
     return -1;
 }
 
+/* libconfuse leaves a default out that it has no memory for, and says nothing. */
+static bool has_defaults(cfg_t *cfg)
+{
+    for (cfg_opt_t *opt = cfg->opts; opt->name; opt++)
+        if (opt->type == CFGT_STR && !(opt->flags & CFGF_LIST) && opt->def.string && !cfg_opt_getstr(opt))
+            return false;
+    return true;
+}
+
 /* Parses with everything set up. libconfuse counts its lines in `cfg`. */
 static int parse_stream(cfg_t *cfg, const char *text, const char *name, struct error *error)
 {
@@ -150,9 +162,13 @@ static int parse_stream(cfg_t *cfg, const char *text, const char *name, struct e
     struct error *outer_error = running_error;
     running_error = error;
     error->text[0] = '\0';
+    errno = 0;
     int rc = cfg_parse_fp(cfg, stream);
+    bool no_memory = errno == ENOMEM || (rc == CFG_SUCCESS && !has_defaults(cfg));
     running_error = outer_error;
     (void)fclose(stream);
+    if (no_memory)
+        return error_set(error, "%s: not enough memory to read it", name);
     if (rc == CFG_SUCCESS)
         return 0;
     if (error->text[0] == '\0')
@@ -184,8 +200,11 @@ cfg_t *settings_parse_file(cfg_opt_t *options, const char *path, struct error *e
     char *text = malloc(SETTINGS_FILE_MAX);
     if (!text)
         (void)error_set(error, "%s: not enough memory to read it", path);
-    else if (file_read_private(path, text, SETTINGS_FILE_MAX, error) == 0)
+    else if (file_read_private(path, text, SETTINGS_FILE_MAX, error) == 0) {
+        char *shrunk = realloc(text, strlen(text) + 1);
+        text = shrunk ? shrunk : text;
         cfg = settings_parse_text(options, text, path, error);
+    }
     free(text);
     return cfg;
 }
