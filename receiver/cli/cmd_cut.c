@@ -98,6 +98,8 @@ static int cut(const struct cli *cli, struct journal *journal, struct receiver *
     receiver_take(receiver, &told);
     receiver_output_free(&told);
     receiver_cut(receiver, start.alive, (struct wall){to * NS_PER_S});
+    if (receiver_has_failed(receiver))
+        return cli_fail(error, CLI_NO_RECORD, "out of memory");
     if (store(journal, receiver, &start, to, error) != 0)
         return CLI_NO_RECORD;
     const struct host_table *table = receiver_hosts(receiver);

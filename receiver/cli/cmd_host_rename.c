@@ -104,7 +104,7 @@ static int rename_loaded(const char *data, struct journal *journal, struct recei
         if (store_host(journal, receiver, host, error) != 0)
             return -1;
     }
-    if (receiver_rename(receiver, start.alive, id, to) != RENAME_DONE)
+    if (receiver_rename(receiver, start.alive, id, to) != RENAME_DONE || receiver_has_failed(receiver))
         return error_set(error, "out of memory");
     if (store_host(journal, receiver, host, error) != 0 || move_folder(data, host, error) != 0)
         return -1;

@@ -71,6 +71,7 @@ static void wait_in_line(struct host *host, const struct unaveraged_beat *beat, 
         average(host, host->unaveraged->count / 2, c); /* so many that waiting is of no use */
     if (unaveraged_put(host->unaveraged, beat) != 0) {
         *c->failed = true;
+        average(host, 0, c); /* an empty list is none */
         return;
     }
     /* The counters began anew before the first beat of that boot, not before the first that was heard. */

@@ -111,13 +111,15 @@ static void turn(struct daemon *daemon)
     tell_peers(daemon, now, false);
     look_at_wall(daemon, now); /* last: what was heard in this turn was heard before a jump */
     notices_tell(&daemon->notices, daemon->receiver, now);
-    keeper_tick(daemon->keeper, now);
-    daemon->notices.lines = receiver_lines(daemon->receiver)->count;
-    if (receiver_has_failed(daemon->receiver)) {
-        log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
+    if (receiver_has_failed(daemon->receiver)) { /* something is missing in it: nothing more of it may be stored */
+        if (daemon->status == 0)
+            log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
         daemon->status = 1;
         uv_stop(&daemon->loop);
+        return;
     }
+    keeper_tick(daemon->keeper, now);
+    daemon->notices.lines = receiver_lines(daemon->receiver)->count;
 }
 
 void daemon_on_readable(uv_poll_t *poll, int status, int events)

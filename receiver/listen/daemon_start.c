@@ -151,6 +151,8 @@ static int load(struct daemon *daemon, struct journal_start *start, struct error
     struct wall before = start->has_run ? labels_of(receiver_labels(daemon->receiver), now) : wall;
     enum labels_change change =
         receiver_start(daemon->receiver, now, wall, start->has_run ? start->alive : INSTANT_NEVER);
+    if (receiver_has_failed(daemon->receiver))
+        return error_set(error, "out of memory");
     if (start->has_run && !start->clean)
         suspect_files(daemon->receiver);
     if (start->has_run)

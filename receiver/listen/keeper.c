@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "common/log.h"
@@ -242,7 +243,7 @@ static void put_renamed(struct keeper *keeper, const struct journal_batch *batch
 static _Noreturn void stop_without_memory(void)
 {
     log_line(LOG_LEVEL_ERROR, "out of memory; stopping, so that a fresh start can replay the journal");
-    abort();
+    _exit(EXIT_FAILURE);
 }
 
 /* In the place of the facts that were given up. Without one of them the journal could not be replayed. */
@@ -351,6 +352,8 @@ void keeper_stop(struct keeper *keeper, struct instant now)
         for (size_t i = 0; flush && i < flush_job_count(flush); i++)
             (void)flush_job_finish(flush, i, table->hosts[flush_job_host(flush, i)]);
     }
+    if (receiver_has_failed(keeper->receiver))
+        return; /* something is missing in it: the next run replays what is stored */
     /* With everything in checkpoints the next start has nothing to replay: it may be of another version. */
     for (uint32_t id = 1; id <= table->count; id++)
         if (table->hosts[id])

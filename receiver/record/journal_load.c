@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* journal_load.c - brings a fresh core to where the run before stopped: what is known outright first (labels, absences, windows),
  * then every host as of its checkpoint, then the facts since. */
+#include <errno.h>
 #include <string.h>
 
 #include "receiver/record/journal_internal.h"
@@ -8,7 +9,7 @@
 
 typedef int row_reader(sqlite3_stmt *stmt, void *context);
 
-/* Hands every row to `read`; a non-zero return is told as damage. */
+/* Hands every row to `read`; a non-zero return is told as damage, unless memory ran out. */
 static int read_rows(struct journal *journal, const char *sql, row_reader *read, void *context, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
@@ -16,9 +17,13 @@ static int read_rows(struct journal *journal, const char *sql, row_reader *read,
         return journal_fail(journal, "read", error);
     int rc;
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        errno = 0;
         if (read(stmt, context) != 0) {
+            bool no_memory = errno == ENOMEM || sqlite3_errcode(journal->db) == SQLITE_NOMEM;
             int64_t row = sqlite3_column_int64(stmt, 0);
             sqlite3_finalize(stmt);
+            if (no_memory)
+                return error_set(error, "cannot read %s: out of memory", journal->path);
             return error_set(error, "%s is damaged: row %lld of \"%s\" makes no sense; restore it from a copy",
                              journal->path, (long long)row, sql);
         }
@@ -148,5 +153,5 @@ int journal_load(struct journal *journal, struct receiver *receiver, struct jour
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (read_rows(journal, steps[i].sql, steps[i].read, &loading, error) != 0)
             return -1;
-    return 0;
+    return receiver_has_failed(receiver) ? error_set(error, "out of memory") : 0;
 }
