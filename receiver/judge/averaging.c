@@ -7,16 +7,19 @@
 
 #define WAIT_NS (900 * NS_PER_S)
 
+static void average_one(struct host *host, const struct unaveraged_beat *beat, const struct verdict_context *c)
+{
+    if (averages_add(&host->averages, beat->at, beat->metrics, beat->new_boot ? &beat->boot : NULL, beat->reach_ns) !=
+        0)
+        *c->failed = true;
+    host->averaged = beat->number;
+}
+
 /* Averages the first `count` beats that wait. */
 static void average(struct host *host, uint32_t count, const struct verdict_context *c)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const struct unaveraged_beat *beat = &host->unaveraged->beats[i];
-        if (averages_add(&host->averages, beat->at, beat->metrics, beat->new_boot ? &beat->boot : NULL,
-                         beat->reach_ns) != 0)
-            *c->failed = true;
-        host->averaged = beat->number;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        average_one(host, &host->unaveraged->beats[i], c);
     unaveraged_drop(host->unaveraged, count);
     if (host->unaveraged->count == 0) {
         unaveraged_destroy(host->unaveraged);
@@ -105,9 +108,13 @@ void averaging_beat(struct host *host, const struct fact_beat *beat, const struc
     if (beat->number <= host->averaged)
         return; /* came too late */
     bool in_turn = newest && !host->unaveraged && !is_missing(host, beat->number);
-    if (newest && !in_turn)
+    if (in_turn) { /* the rule: nothing waits, and no memory is needed */
+        average_one(host, &waiting, c);
+        return;
+    }
+    if (newest)
         show(host, &waiting);
-    if (!in_turn && !host->unaveraged && !newest)
+    if (!host->unaveraged && !newest)
         return; /* nobody waits for it: what is newer was averaged */
     wait_in_line(host, &waiting, c);
     if (host->unaveraged)

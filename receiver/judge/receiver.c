@@ -206,19 +206,26 @@ void receiver_apply(struct receiver *receiver, struct fact *fact, uint64_t numbe
     }
 }
 
+bool receiver_grow_facts(struct receiver_output *out, size_t count)
+{
+    while (out->facts_capacity - out->facts_len < count * FACT_LEN_MAX) {
+        size_t capacity = out->facts_capacity ? out->facts_capacity * 2 : 4096;
+        uint8_t *facts = realloc(out->facts, capacity);
+        if (!facts)
+            return false;
+        out->facts = facts;
+        out->facts_capacity = capacity;
+    }
+    return true;
+}
+
 /* Writes a fact to the output and returns its number. */
 static uint64_t note(struct receiver *receiver, struct fact *fact)
 {
     struct receiver_output *out = &receiver->output;
-    while (out->facts_capacity - out->facts_len < FACT_LEN_MAX) {
-        size_t capacity = out->facts_capacity ? out->facts_capacity * 2 : 4096;
-        uint8_t *facts = realloc(out->facts, capacity);
-        if (!facts) {
-            receiver->failed = true;
-            return receiver->last_fact;
-        }
-        out->facts = facts;
-        out->facts_capacity = capacity;
+    if (!receiver_grow_facts(out, 1)) {
+        receiver->failed = true;
+        return receiver->last_fact;
     }
     struct codec codec = codec_writer(out->facts + out->facts_len, FACT_LEN_MAX);
     fact_visit(&codec, fact, &receiver->last_fact_at);

@@ -7,12 +7,25 @@
 #include "receiver/judge/clone.h"
 #include "receiver/judge/receiver_internal.h"
 
-/* Takes on a host that has just proven itself. NULL: no room. */
+/* So many facts have room when a new host is taken on: most of it is for the others, until the next batch. */
+enum { FACTS_AHEAD = 128 };
+
+static bool reserve(struct receiver_output *out)
+{
+    void *heard = out->heard;
+    if (!receiver_grow(&heard, &out->heard_capacity, out->heard_count, sizeof *out->heard))
+        return false;
+    out->heard = heard;
+    return receiver_grow_facts(out, FACTS_AHEAD);
+}
+
+/* Takes on a host that has just proven itself. NULL: no room. What its first beat needs must be there before: that there is no
+ * memory for a host that is known ends the process, since what is not heard would be down. */
 static struct host *create_host(struct receiver *receiver, const char *name, size_t name_len)
 {
     struct receiver_output *out = &receiver->output;
     void *created = out->created;
-    if (receiver->hosts.count >= receiver->options.host_count_max ||
+    if (receiver->hosts.count >= receiver->options.host_count_max || !reserve(&receiver->output) ||
         !receiver_grow(&created, &out->created_capacity, out->created_count, sizeof *out->created))
         return NULL;
     out->created = created;

@@ -31,6 +31,8 @@ struct receiver {
 
 /* Makes room for one more element in a growing array. False: out of memory. */
 bool receiver_grow(void **array, size_t *capacity, size_t count, size_t size);
+/* Makes room for so many more facts. False: out of memory. */
+bool receiver_grow_facts(struct receiver_output *output, size_t count);
 /* Adds a host to the table. NULL: out of memory. */
 struct host *receiver_take_on(struct receiver *receiver, uint32_t id, const char *name, size_t name_len);
 /* Remembers an absence, unless it is known; one that has ended takes the place of itself while it was open. */

@@ -7,6 +7,7 @@
 #include "common/log.h"
 
 enum { TIME_TEXT_MAX = 64 };
+#define ROOM_CALM_NS (60 * NS_PER_S)
 
 static const char *format_second(char out[TIME_TEXT_MAX], int64_t second)
 {
@@ -70,6 +71,24 @@ static void tell_peers(struct notices *notices, const struct receiver *receiver,
     }
 }
 
+/* It is over when a host was taken on again; or nobody tried for a while, so that another shortage is another trouble. */
+static void tell_room(struct notices *notices, const struct receiver *receiver, struct instant now)
+{
+    uint64_t no_room = receiver_statistics(receiver)[RECEIVER_NO_ROOM];
+    uint32_t hosts = receiver_hosts(receiver)->count;
+    if (no_room != notices->no_room) {
+        complaint_raise(&notices->room_trouble, LOG_LEVEL_ERROR, now,
+                        "no room for another host: out of memory, or %u hosts are too many; give the receiver more "
+                        "memory; judging goes on, and new hosts are taken on as soon as there is room",
+                        hosts);
+        notices->no_room_at = now;
+        notices->hosts = hosts;
+    } else if (hosts > notices->hosts || instant_since(now, notices->no_room_at) >= ROOM_CALM_NS) {
+        complaint_clear(&notices->room_trouble, "there is room for other hosts again");
+    }
+    notices->no_room = no_room;
+}
+
 void notices_tell(struct notices *notices, const struct receiver *receiver, struct instant now)
 {
     const struct line_list *lines = receiver_lines(receiver);
@@ -77,6 +96,7 @@ void notices_tell(struct notices *notices, const struct receiver *receiver, stru
         tell_transition(receiver, &lines->lines[notices->lines]);
     tell_absence(notices, receiver, now);
     tell_peers(notices, receiver, now);
+    tell_room(notices, receiver, now);
 }
 
 void notices_tell_wall(enum labels_change change, struct wall label, struct wall wall)
