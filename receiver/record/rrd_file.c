@@ -60,9 +60,11 @@ static const char *rrd_reason(void)
     return text && *text ? text : "no reason given, is the disk full?";
 }
 
-/* librrd takes file names as format strings when it reports them. */
+/* librrd takes file names as format strings when it reports them, and crashes without memory for the state of a thread. */
 static int check_path(const char *path, struct error *error)
 {
+    if (!rrd_get_context())
+        return error_set(error, "cannot use %s: out of memory", path);
     if (strchr(path, '%'))
         return error_set(error, "%s: the path of an RRD file must not contain '%%': choose another data folder", path);
     if (strlen(path) + SUFFIX_LEN_MAX >= PATH_LEN_MAX)
