@@ -21,6 +21,7 @@ enum {
     CLIENTS_MAX = 64,
     CLIENTS_LIMIT = 768,
     CLIENT_QUIET_MS = 1000,
+    AGAIN_MS = 500,
     BACKLOG = 16
 };
 
@@ -348,6 +349,14 @@ static void close_oldest(struct control *control)
         close_client(oldest);
 }
 
+static void on_connection(uv_stream_t *server, int status);
+
+static void on_again(uv_timer_t *timer)
+{
+    struct control *control = timer->data;
+    on_connection((uv_stream_t *)&control->pipe, 0);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct control *control = server->data;
@@ -358,6 +367,7 @@ static void on_connection(uv_stream_t *server, int status)
     if (!client || !request || uv_pipe_init(server->loop, &client->pipe, 0) != 0) {
         free(client);
         free(request);
+        (void)uv_timer_start(&control->again, on_again, AGAIN_MS, 0); /* nobody else can come in until this one has */
         return;
     }
     if (control->client_count >= CLIENTS_MAX)
@@ -402,6 +412,8 @@ struct control *control_create(struct uv_loop_s *loop, const char *data, const s
         uv_close((uv_handle_t *)&control->pipe, on_refused_closed);
         return NULL;
     }
+    (void)uv_timer_init(loop, &control->again);
+    control->again.data = control;
     return control;
 }
 
@@ -410,6 +422,7 @@ void control_close(struct control *control)
     for (struct client *client = control->clients; client; client = client->next)
         close_client(client);
     uv_close((uv_handle_t *)&control->pipe, NULL);
+    uv_close((uv_handle_t *)&control->again, NULL);
     (void)unlink(control->path);
 }
 

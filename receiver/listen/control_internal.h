@@ -13,6 +13,7 @@
 
 struct control {
     uv_pipe_t pipe;
+    uv_timer_t again; /* for a client who came when there was no memory for him */
     struct control_options options;
     char *path;
     struct client *clients;
