@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "receiver/report/merge.h"
 
 enum cli_exit {
     CLI_OK = 0,
@@ -22,12 +23,15 @@ enum cli_exit {
 
 struct cli;
 
+#define CLI_DATA_MAX MERGE_PARTS_MAX /* so many records are merged */
+
 struct command {
     const char *name;      /* one or two words */
     const char *arguments; /* as in a usage line, without the common options */
     const char *summary;   /* one line */
     const char *help;      /* what else there is to know; ends with a newline, may be empty */
     int (*run)(struct cli *cli, struct error *error);
+    bool merges; /* --data may be repeated */
 };
 
 /* One call of the program. Everything is borrowed from argv. */
@@ -35,7 +39,9 @@ struct cli {
     const struct command *command;
     int argc; /* argv[0] is the command */
     char **argv;
-    const char *data;
+    const char *data; /* the record; the first of those that are to be merged */
+    const char *all_data[CLI_DATA_MAX];
+    size_t data_count;
     bool json;
     char **args; /* set by options_parse: what is not an option, mostly names and patterns of hosts */
     size_t arg_count;

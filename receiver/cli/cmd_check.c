@@ -109,10 +109,12 @@ static int check_host(struct cli *cli, char line[CHECK_LINE_MAX], struct error *
     if (status_fetch(cli, &status, error) != CLI_OK)
         return CHECK_UNKNOWN;
     int code = CHECK_UNKNOWN;
-    int64_t stopped = status_stopped(status);
+    int64_t stopped;
+    bool is_stopped = status_is_stopped(status, &stopped);
     text_time(when, stopped);
-    if (json_object_get(json_object_get(status, "receiver"), "stopped"))
-        (void)cli_fail(error, CHECK_UNKNOWN, "the receiver is stopped%s%s", stopped ? " since " : "",
+    if (is_stopped)
+        (void)cli_fail(error, CHECK_UNKNOWN, "%s stopped%s%s",
+                       cli->data_count > 1 ? "all receivers are" : "the receiver is", stopped ? " since " : "",
                        stopped ? when : "");
     else
         code = describe_host(line, status, json_array_get(json_object_get(status, "hosts"), 0));
@@ -151,4 +153,5 @@ const struct command command_check = {
     .help = "Exit: 0 up or admin (planned), 1 late, 2 down, 3 unknown, and for any error.\n"
             "After the bar come the age of the last heartbeat, interval, margin, loss and the metrics.\n",
     .run = run_check,
+    .merges = true,
 };

@@ -5,17 +5,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "receiver/cli/cli.h"
 #include "receiver/cli/options.h"
 #include "receiver/cli/period.h"
-#include "receiver/cli/record.h"
+#include "receiver/cli/outages_seen.h"
+#include "receiver/cli/records.h"
 #include "receiver/cli/table.h"
 #include "receiver/cli/text.h"
 
 static const char *const headings[] = {">ID", "HOST", "STATE", "FROM", "TO", ">LENGTH", "CAUSE", "BOUNDS", "NOTES"};
-#define NOTE_MAX 1024
 #define COLUMNS (sizeof headings / sizeof headings[0])
 
 /* Where the outages go. */
@@ -25,33 +26,34 @@ struct output {
     struct table table; /* otherwise */
 };
 
-/* "relabelled admin on 2026-11-22 10:00:00 CET: wrong cable (was down)"; false if there is nothing to note. */
-static bool note_format(char out[NOTE_MAX], const struct outage *o)
-{
-    char when[TEXT_MAX];
-    if (!o->relabel)
-        return false;
-    text_time(when, o->relabel->entered);
-    (void)snprintf(out, NOTE_MAX, "relabelled %s on %s: %s (was %s)", state_token(o->state), when, o->relabel->reason,
-                   state_token(o->told));
-    return true;
-}
+/* One outage, as it is told. */
+struct told {
+    const char *host;
+    const struct outage *outage;
+    int64_t id;       /* 0: of several records each has its own */
+    char *note;       /* owned; NULL: out of memory */
+    json_t *seen;     /* owned; of several records what each says, else NULL */
+    char *note_whole; /* owned; the note, and what was seen as text */
+};
 
-static void add_json(json_t *list, int64_t id, const char *host, const struct outage *o)
+static void add_json(json_t *list, const struct told *told)
 {
-    char note[NOTE_MAX];
+    const struct outage *o = told->outage;
     json_t *notes = json_array();
-    if (note_format(note, o))
-        (void)json_array_append_new(notes, json_string(note));
+    if (told->note && told->note[0])
+        (void)json_array_append_new(notes, json_string(told->note));
     json_t *to = o->open ? json_null() : json_integer(o->to);
     json_t *to_bounds =
         o->open ? json_null() : json_pack("[I, I]", (json_int_t)o->to_earliest, (json_int_t)o->to_latest);
     const char *cause = o->cause == CAUSE_NONE ? NULL : cause_token(o->cause);
-    (void)json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:s?, s:{s:[I, I], s:o}, s:o}", "id",
-                                                (json_int_t)id, "host", host, "state", state_token(o->state), "from",
-                                                (json_int_t)o->from, "to", to, "seconds", (json_int_t)o->seconds,
-                                                "cause", cause, "bounds", "from", (json_int_t)o->from_earliest,
-                                                (json_int_t)o->from_latest, "to", to_bounds, "notes", notes));
+    json_t *row = json_pack("{s:o, s:s, s:s, s:I, s:o, s:I, s:s?, s:{s:[I, I], s:o}, s:o}", "id",
+                            told->id ? json_integer((json_int_t)told->id) : json_null(), "host", told->host, "state",
+                            state_token(o->state), "from", (json_int_t)o->from, "to", to, "seconds",
+                            (json_int_t)o->seconds, "cause", cause, "bounds", "from", (json_int_t)o->from_earliest,
+                            (json_int_t)o->from_latest, "to", to_bounds, "notes", notes);
+    if (told->seen)
+        (void)json_object_set(row, "seen", told->seen);
+    (void)json_array_append_new(list, row);
 }
 
 /* The text that somebody wrote stands in quotes, and a quote in it is doubled. */
@@ -67,20 +69,22 @@ static void print_csv_text(const char *text)
 }
 
 /* No other field can hold a quote, a comma or a line break: names and tokens have none. */
-static void print_csv(int64_t id, const char *host, const struct outage *o)
+static void print_csv(const struct told *told)
 {
+    const struct outage *o = told->outage;
     int64_t ends[] = {o->to, o->to_earliest, o->to_latest};
-    char note[NOTE_MAX];
     char from[3][TEXT_MAX], to[3][TEXT_MAX] = {"", "", ""};
     text_time_iso(from[0], o->from);
     text_time_iso(from[1], o->from_earliest);
     text_time_iso(from[2], o->from_latest);
     for (int i = 0; i < 3 && !o->open; i++)
         text_time_iso(to[i], ends[i]);
-    (void)printf("%" PRId64 ",%s,%s,%s,%s,%" PRId64 ",%s,%s,%s,%s,%s,", id, host, state_token(o->state), from[0], to[0],
+    if (told->id)
+        (void)printf("%" PRId64, told->id);
+    (void)printf(",%s,%s,%s,%s,%" PRId64 ",%s,%s,%s,%s,%s,", told->host, state_token(o->state), from[0], to[0],
                  o->seconds, cause_token(o->cause), from[1], from[2], to[1], to[2]);
-    if (note_format(note, o))
-        print_csv_text(note);
+    if (told->note_whole && told->note_whole[0])
+        print_csv_text(told->note_whole);
     (void)putchar('\n');
 }
 
@@ -97,11 +101,15 @@ static void bounds_format(char out[TEXT_MAX], int64_t edge, int64_t earliest, in
     (void)snprintf(out, TEXT_MAX, "-%ss +%ss", before, after);
 }
 
-static void add_row(struct table *table, int64_t id, const char *host, const struct outage *o)
+static void add_row(struct table *table, const struct told *told)
 {
-    char from[TEXT_MAX], to[TEXT_MAX], note[NOTE_MAX];
-    table_add(table, "%" PRId64, id);
-    table_add(table, "%s", host);
+    const struct outage *o = told->outage;
+    char from[TEXT_MAX], to[TEXT_MAX];
+    if (told->id)
+        table_add(table, "%" PRId64, told->id);
+    else
+        table_add(table, "%s", "");
+    table_add(table, "%s", told->host);
     table_add(table, "%s", state_token(o->state));
     table_add_time(table, o->from);
     if (o->open)
@@ -116,35 +124,51 @@ static void add_row(struct table *table, int64_t id, const char *host, const str
         table_add(table, "%s", from);
     else
         table_add(table, "%s, %s", from, to);
-    table_add(table, "%s", note_format(note, o) ? note : "");
+    table_add(table, "%s", told->note_whole ? told->note_whole : "");
 }
 
-static int list_host(struct output *output, struct record *record, const struct log_host *host,
+static void tell_outage(struct output *output, const struct records *records, const struct records_host *host,
+                        const struct records_view *view, const struct outage *outage)
+{
+    struct told told = {.host = host->name, .outage = outage, .note = outages_note(outage)};
+    if (records->count == 1)
+        told.id = log_reader_line_id(records->items[0].reader, host->in[0]->id, outage->number);
+    else
+        told.seen = outages_seen(records, host, view, outage);
+    told.note_whole = outages_note_seen(told.note, told.seen);
+    if (output->json)
+        add_json(output->json, &told);
+    else if (output->csv)
+        print_csv(&told);
+    else
+        add_row(&output->table, &told);
+    free(told.note);
+    free(told.note_whole);
+    json_decref(told.seen);
+}
+
+static int list_host(struct output *output, const struct records *records, const struct records_host *host,
                      const struct period *period, struct error *error)
 {
-    struct timeline timeline = {0};
+    struct records_view view = {0};
     struct outage outage;
     size_t index = 0;
-    int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
-    while (rc == 0 && outages_next(&timeline, period->from, period->to, record->run.alive, &index, &outage)) {
-        int64_t id = log_reader_line_id(record->reader, host->id, outage.number);
-        if (output->json)
-            add_json(output->json, id, host->name, &outage);
-        else if (output->csv)
-            print_csv(id, host->name, &outage);
-        else
-            add_row(&output->table, id, host->name, &outage);
-    }
-    timeline_free(&timeline);
-    return rc;
+    if (records_view(records, host, &view, error))
+        return -1;
+    const struct merged *merged = &view.merged;
+    while (outages_next(&merged->timeline, period->from, period->to, merged->limit, &index, &outage))
+        tell_outage(output, records, host, &view, &outage);
+    records_view_free(&view);
+    return 0;
 }
 
-static int list_all(struct output *output, struct record *record, const struct period *period, struct error *error)
+static int list_all(struct output *output, const struct records *records, const struct period *period,
+                    struct error *error)
 {
     if (output->csv)
         (void)puts("id,host,state,from,to,seconds,cause,from_earliest,from_latest,to_earliest,to_latest,notes");
-    for (size_t i = 0; i < record->count; i++)
-        if (list_host(output, record, &record->hosts[i], period, error)) {
+    for (size_t i = 0; i < records->host_count; i++)
+        if (list_host(output, records, &records->hosts[i], period, error)) {
             json_decref(output->json);
             return CLI_NO_RECORD;
         }
@@ -161,7 +185,7 @@ static int run_outages(struct cli *cli, struct error *error)
 {
     struct period_options typed = {0};
     struct period period;
-    struct record record;
+    struct records records;
     struct output output = {0};
     const struct option_spec specs[] = {PERIOD_SPECS(typed), {"csv", 0, NULL, &output.csv}, {NULL, 0, NULL, NULL}};
     int code;
@@ -171,15 +195,14 @@ static int run_outages(struct cli *cli, struct error *error)
         return cli_fail(error, CLI_USAGE, "give only one of --csv and --json");
     if (period_parse(&period, &typed, cli->now, error))
         return CLI_USAGE;
-    if ((code = record_open(&record, cli, error)) != CLI_OK)
+    if ((code = records_open_logs(&records, cli, error)) != CLI_OK)
         return code;
-    record_leave_out_forgotten(&record, cli);
     if (cli->json)
         output.json = json_array();
     table_init(&output.table, headings, COLUMNS);
-    code = list_all(&output, &record, &period, error);
+    code = list_all(&output, &records, &period, error);
     table_free(&output.table);
-    record_close(&record);
+    records_close(&records);
     return code;
 }
 
@@ -191,6 +214,9 @@ const struct command command_outages = {
     "\n  --csv   comma-separated values, times in ISO 8601\n\n"
     "An outage that reaches beyond the period is shown whole. Bounds tell how far the true edge may lie before and\n"
     "after the recorded one. An open outage has no end; its length counts up to the receiver's last sign of life.\n"
-    "Notes tell what somebody said about an outage with `twobeat outages relabel`.\n",
+    "Notes tell what somebody said about an outage with `twobeat outages relabel`.\n"
+    "Of several records (--data repeated) these are the spans in which none of them says up, with what each saw and\n"
+    "the id that it has there.\n",
     .run = run_outages,
+    .merges = true,
 };

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +18,9 @@
 #define CLEAR_SCREEN "\033[H\033[J"
 
 static const char *const headings[] = {"HOST",  "STATE", "CAUSE", "SINCE", "HEARD", "EXPECTED", ">INTERVAL", ">MARGIN",
-                                       ">LOSS", ">LOAD", ">CPU",  ">MEM",  ">DISK", ">NET IN",  ">NET OUT"};
-#define COLUMNS (sizeof headings / sizeof headings[0])
+                                       ">LOSS", ">LOAD", ">CPU",  ">MEM",  ">DISK", ">NET IN",  ">NET OUT", "SEEN"};
+#define COLUMNS_MERGED (sizeof headings / sizeof headings[0])
+#define COLUMNS (COLUMNS_MERGED - 1)
 
 /* An instant near `now`: on a terminal as its distance, which is what one wants to know. */
 static void add_near_time(struct table *table, double at, int64_t now)
@@ -79,6 +81,22 @@ static void add_metrics(struct table *table, const json_t *metrics)
     add_rate(table, status_number(metrics, "net_out", NAN));
 }
 
+/* "/srv/recv1 up, /srv/recv2 unknown". */
+static void add_seen(struct table *table, const json_t *list)
+{
+    char *text = NULL;
+    size_t size, index;
+    const json_t *seen;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream) {
+        json_array_foreach(list, index, seen)
+            (void)fprintf(stream, "%s%s %s", index > 0 ? ", " : "", status_text(seen, "receiver"), status_text(seen, "state"));
+        (void)fclose(stream);
+    }
+    table_add(table, "%s", text ? text : "");
+    free(text);
+}
+
 static void add_host(struct table *table, const json_t *host, int64_t now)
 {
     table_add(table, "%s", status_text(host, "host"));
@@ -95,18 +113,21 @@ static void add_host(struct table *table, const json_t *host, int64_t now)
     add_seconds(table, status_number(host, "margin", NAN));
     add_percent(table, 100 * status_number(host, "loss", NAN));
     add_metrics(table, json_object_get(host, "metrics"));
+    if (table->columns == COLUMNS_MERGED)
+        add_seen(table, json_object_get(host, "seen"));
 }
 
 static void print_updated(const json_t *status, bool terminal)
 {
     char when[TEXT_MAX];
     const char *mark = terminal ? "" : "# ";
-    int64_t stopped = status_stopped(status);
+    int64_t stopped;
     int64_t updated = (int64_t)status_number(status, "updated", 0);
+    bool is_stopped = status_is_stopped(status, &stopped);
     if (stopped) {
         text_time(when, stopped);
         (void)printf("%sThe receiver is stopped since %s; below are the states it recorded last.\n", mark, when);
-    } else if (json_object_get(json_object_get(status, "receiver"), "stopped")) {
+    } else if (is_stopped) {
         (void)printf("%sThe receiver is stopped and has never run here.\n", mark);
     }
     if (updated) {
@@ -115,19 +136,35 @@ static void print_updated(const json_t *status, bool terminal)
     }
 }
 
-/* What a person should know beside the table: that the receiver itself is in trouble, and that two machines use one key. */
-static void print_warnings(const json_t *status, bool terminal)
+/* Of several records: up to when each goes. */
+static void print_receivers(const json_t *receivers, bool terminal)
 {
     char when[TEXT_MAX];
-    const char *mark = terminal ? "" : "# ";
-    const json_t *absence = json_object_get(json_object_get(status, "receiver"), "absence"), *host, *peer;
+    const json_t *receiver;
     size_t index;
+    json_array_foreach(receivers, index, receiver)
+    {
+        text_time(when, (int64_t)status_number(receiver, "updated", 0));
+        (void)printf("%s%s: %s %s.\n", terminal ? "" : "# ", status_text(receiver, "receiver"),
+                     json_object_get(receiver, "stopped") ? "a copy, or of a stopped receiver: unknown from its end on,"
+                                                          : "the receiver runs, data last updated",
+                     when);
+    }
+}
+
+/* That it cannot observe, and whom it does not hear. Of several receivers its lines begin with `name`. */
+static void print_trouble(const json_t *receiver, const char *name, bool terminal)
+{
+    char when[TEXT_MAX], mark[TEXT_MAX + 300];
+    const json_t *absence = json_object_get(receiver, "absence"), *peer;
+    size_t index;
+    (void)snprintf(mark, sizeof mark, "%s%.300s%s", terminal ? "" : "# ", name ? name : "", name ? ": " : "");
     if (json_is_object(absence)) {
         text_time(when, (int64_t)status_number(absence, "since", 0));
         (void)printf("%sThe receiver cannot observe since %s (%s): silent hosts are unknown, not down.\n", mark, when,
                      status_text(absence, "cause"));
     }
-    json_array_foreach(json_object_get(json_object_get(status, "receiver"), "peers"), index, peer)
+    json_array_foreach(json_object_get(receiver, "peers"), index, peer)
     {
         if (json_is_true(json_object_get(peer, "heard")))
             continue;
@@ -136,6 +173,18 @@ static void print_warnings(const json_t *status, bool terminal)
         (void)printf("%sThe receiver %s is not heard%s%s.\n", mark, status_text(peer, "name"), ever ? " since " : "",
                      ever ? when : "");
     }
+}
+
+/* What a person should know beside the table: that a receiver itself is in trouble, and that two machines use one key. */
+static void print_warnings(const json_t *status, bool terminal)
+{
+    char when[TEXT_MAX];
+    const char *mark = terminal ? "" : "# ";
+    const json_t *host, *receiver;
+    size_t index;
+    print_trouble(json_object_get(status, "receiver"), NULL, terminal);
+    json_array_foreach(json_object_get(status, "receivers"), index, receiver)
+        print_trouble(receiver, status_text(receiver, "receiver"), terminal);
     json_array_foreach(json_object_get(status, "hosts"), index, host)
     {
         const json_t *clone = json_object_get(host, "clone");
@@ -156,8 +205,12 @@ static int print_text(const json_t *status, struct error *error)
     const json_t *hosts = json_object_get(status, "hosts"), *host;
     size_t index;
     int64_t updated = (int64_t)status_number(status, "updated", 0);
-    table_init(&table, headings, COLUMNS);
-    print_updated(status, table.terminal);
+    const json_t *receivers = json_object_get(status, "receivers");
+    table_init(&table, headings, receivers ? COLUMNS_MERGED : COLUMNS);
+    if (receivers)
+        print_receivers(receivers, table.terminal);
+    else
+        print_updated(status, table.terminal);
     print_warnings(status, table.terminal);
     json_array_foreach(hosts, index, host) add_host(&table, host, updated);
     int rc = table_print(&table);
@@ -226,6 +279,9 @@ const struct command command_status = {
     .help = "  --watch   once a second, until interrupted\n\n"
             "States: up, late (one heartbeat missed), down, admin (planned), unknown (nobody could tell).\n"
             "If the receiver is stopped, it says since when and shows the states recorded last.\n"
+            "Of several records (--data repeated) the best state counts, and SEEN tells what each says; what a copy or the\n"
+            "record of a stopped receiver says counts as unknown from its end on, while another goes further.\n"
             "Exit 1 if hosts were named and one of them is down.\n",
     .run = run_status,
+    .merges = true,
 };

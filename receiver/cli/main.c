@@ -30,6 +30,7 @@ static const struct command *const commands[] = {
     &command_key_host,
     &command_key_view,
 };
+#define DEFAULT_DATA "/var/lib/twobeat"
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static void print_help(void)
@@ -38,7 +39,7 @@ static void print_help(void)
                  "Asks and changes what a twobeat receiver records on this machine.\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         (void)printf("  %-19s %s\n", commands[i]->name, commands[i]->summary);
-    (void)printf("\n  --data DIR   data directory of the receiver (default /var/lib/twobeat)\n"
+    (void)printf("\n  --data DIR   data directory of the receiver (default /var/lib/twobeat); several are merged\n"
                  "  --json       answer in JSON; times are Unix seconds, lengths seconds\n"
                  "  --help       with a command: what it does and takes\n\n"
                  "Exit: 0 done, 1 a named host is down or a file differs, 2 wrong use or unknown host,\n"
@@ -130,7 +131,7 @@ static void print_error(char *text)
 int main(int argc, char **argv)
 {
     struct error error = {""};
-    struct cli cli = {.argc = argc, .argv = argv, .data = "/var/lib/twobeat", .now = (int64_t)time(NULL)};
+    struct cli cli = {.argc = argc, .argv = argv, .data = DEFAULT_DATA, .all_data = {DEFAULT_DATA}, .data_count = 1, .now = (int64_t)time(NULL)};
     if (argc < 1)
         return CLI_USAGE;
     /* LC_TIME is left alone: output has one form everywhere. Names of files may have any bytes. */

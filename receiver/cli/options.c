@@ -55,9 +55,21 @@ static size_t option_index(const struct option_spec *all, size_t count, int foun
     return i;
 }
 
+/* Takes the record that getopt_long found. */
+static int add_data(struct cli *cli, size_t *count, struct error *error)
+{
+    if (*count > 0 && !cli->command->merges)
+        return error_set(error, "--data is given twice, but `twobeat %s` works on one record", cli->command->name);
+    if (*count == CLI_DATA_MAX)
+        return error_set(error, "--data is given more than %d times", CLI_DATA_MAX);
+    cli->all_data[(*count)++] = optarg;
+    return 0;
+}
+
 enum options_result options_parse(struct cli *cli, const struct option_spec *specs, struct error *error)
 {
     const char *data = NULL;
+    size_t data_count = 0;
     bool help = false;
     struct option_spec all[OPTIONS_MAX] = {
         {"data", 0, &data, NULL}, {"json", 0, NULL, &cli->json}, {"help", 'h', NULL, &help}};
@@ -77,10 +89,8 @@ enum options_result options_parse(struct cli *cli, const struct option_spec *spe
             return OPTIONS_BAD;
         }
         const struct option_spec *option = &all[option_index(all, count, found)];
-        if (option->value == &data && data) {
-            (void)error_set(error, "--data is given twice; this version reads one record at a time");
+        if (option->value == &data && add_data(cli, &data_count, error))
             return OPTIONS_BAD;
-        }
         if (option->value)
             *option->value = optarg;
         else
@@ -90,8 +100,10 @@ enum options_result options_parse(struct cli *cli, const struct option_spec *spe
         print_command_help(cli->command);
         return OPTIONS_HELP;
     }
-    if (data)
-        cli->data = data;
+    if (data_count > 0) {
+        cli->data = cli->all_data[0];
+        cli->data_count = data_count;
+    }
     cli->args = cli->argv + optind;
     cli->arg_count = (size_t)(cli->argc - optind);
     return OPTIONS_OK;

@@ -5,6 +5,7 @@
  * only if `known` itself is never unknown. Hence a file begins with a UTC day, the longest row there is: had it begun
  * within a row, librrd would stretch `known` over the part of the row before the beginning (measured: up to a day of
  * uptime invented in the first daily row). For the same reason rows are carried over into a new file as seconds. */
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -209,6 +210,34 @@ int rrd_store_write_state(struct rrd_store *store, const char *name, const struc
     int result = rrd_file_update(path, &state_schema, &batch, error);
     rrd_batch_free(&batch);
     return result;
+}
+
+int64_t rrd_store_state_begin(int64_t step_s, int64_t last)
+{
+    size_t i = 0;
+    while (archives[i].step_s != step_s)
+        assert(++i < ARCHIVE_COUNT);
+    return archive_begin(&archives[i], last);
+}
+
+int rrd_store_state_rows(const char *path, int64_t step_s, int64_t from, int64_t to, double (*rows)[COLUMNS],
+                         struct error *error)
+{
+    memset(rows, 0, (size_t)((to - from) / step_s) * sizeof *rows);
+    int64_t last = rrd_file_last(path, error);
+    if (last < 0)
+        return -1;
+    int64_t first = larger(from, rrd_store_state_begin(step_s, last));
+    to = smaller(to, floor_to(last, step_s));
+    if (first >= to)
+        return 0;
+    double *stored = rrd_file_fetch(path, state_schema.sources, step_s, first, to, error);
+    if (!stored)
+        return -1;
+    for (int64_t begin = first; begin < to; begin += step_s)
+        row_seconds(stored + (begin - first) / step_s * COLUMNS, step_s, rows[(begin - from) / step_s]);
+    rrd_file_free_rows(stored);
+    return 0;
 }
 
 /* Whether a row tells what the log tells of the same time. */

@@ -65,6 +65,15 @@ int rrd_store_move(struct rrd_store *store, const char *from, const char *to, st
 int rrd_store_verify_state(const char *path, const struct timeline *log, int64_t to, uint64_t *differing,
                            int64_t *first, struct error *error);
 
+/* The rows of NAME/state.rrd that end in (from, to], both multiples of `step_s` (900 or 86400: seconds a row of one of its
+ * archives): {up, down, admin} seconds and their sum, all 0 where nothing is known or the archive does not reach. `rows` has
+ * room for all of them. Opens the file read-only. Returns 0, or -1 with `error` set. */
+int rrd_store_state_rows(const char *path, int64_t step_s, int64_t from, int64_t to, double (*rows)[4],
+                         struct error *error);
+
+/* The beginning of the oldest row of `step_s` that a state.rrd whose last update was at `last` can have. */
+int64_t rrd_store_state_begin(int64_t step_s, int64_t last);
+
 /* The second of the last update of a file, or -1 with `error` set. */
 int64_t rrd_store_last(const char *path, struct error *error);
 
