@@ -5,7 +5,6 @@
  * reads a name. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "receiver/record/rrd_store.h"
 
 #define FLUSH_TIMEOUT_S 10
+#define REMOTE_PREFIX "rrdcached:" /* of a --data that is no directory */
 
 extern char **environ;
 
@@ -95,40 +95,98 @@ static int print_command(const struct cli *cli, const struct graph_args *args, s
     return CLI_OK;
 }
 
-/* Finds the file of the host, and tells an unknown host from one without a file. */
-static int find_file(const struct cli *cli, char path[PATH_MAX], struct error *error)
+/* The files that are drawn, one a record. Paths that are made here are owned. */
+struct files {
+    struct graph_file items[GRAPH_FILES_MAX];
+    char *paths[GRAPH_FILES_MAX];
+    size_t count;
+    int64_t last;
+};
+
+/* Says why there is no file of the host in any record; looks into the first, as if it were alone. */
+static int fail_no_file(const struct cli *cli, struct error *error)
 {
     struct record record;
     const char *host = cli->args[0];
-    if (!name_is_valid(host, strlen(host)))
-        return cli_fail(error, CLI_USAGE, "\"%s\" is not the name of a host", host);
-    int len = snprintf(path, PATH_MAX, "%s/hosts/%s/state.rrd", cli->data, host);
-    if (len < 0 || len >= PATH_MAX)
-        return cli_fail(error, CLI_NO_RECORD, "%s: the path is too long", cli->data);
-    if (access(path, R_OK) == 0)
-        return CLI_OK;
-    if (errno != ENOENT)
-        return cli_fail(error, CLI_NO_RECORD, "%s: cannot read: %s", path, strerror(errno));
-    char hosts[PATH_MAX];
-    (void)snprintf(hosts, sizeof hosts, "%s/hosts", cli->data);
-    char database[PATH_MAX];
-    (void)snprintf(database, sizeof database, "%s/receiver.db", cli->data);
-    if (access(database, F_OK) != 0 && access(hosts, F_OK) == 0)
-        return cli_fail(error, CLI_USAGE, "%s: there is no such file, so nothing to draw of \"%s\"", path, host);
-    int code = record_open(&record, cli, error);
-    if (code != CLI_OK)
-        return code;
+    int code = record_open_all(&record, cli->data, error);
+    if (code == CLI_OK && !record.reader)
+        code = cli_fail(error, CLI_USAGE, "%s/hosts/%s/state.rrd: there is no such file, so nothing to draw of \"%s\"",
+                        cli->data, host, host);
     record_close(&record);
-    return cli_fail(error, CLI_NO_RECORD, "%s: not written yet; run: twobeat flush %s", path, host);
+    if (code == CLI_OK && (code = record_open(&record, cli, error)) == CLI_OK) {
+        record_close(&record);
+        code = cli_fail(error, CLI_NO_RECORD, "%s/hosts/%s/state.rrd: not written yet; run: twobeat flush %s", cli->data,
+                        host, host);
+    }
+    return code;
 }
 
-/* Lets the receiver write what it has. A picture without it is still worth drawing, so failures do not matter. */
+/* Takes the file of one record, if the host has one there. */
+static int add_file(struct files *files, const char *data, const char *host, int64_t now, struct error *error)
+{
+    size_t prefix = strlen(REMOTE_PREFIX);
+    struct graph_file *file = &files->items[files->count];
+    bool remote = strncmp(data, REMOTE_PREFIX, prefix) == 0;
+    char **path = &files->paths[files->count];
+    if (asprintf(path, "%s%shosts/%s/state.rrd", remote ? "" : data, remote ? "" : "/", host) < 0) {
+        *path = NULL;
+        return cli_fail(error, CLI_NO_RECORD, "out of memory");
+    }
+    *file = (struct graph_file){.path = *path, .daemon = remote ? data + prefix : NULL};
+    files->count++;
+    if (remote) {
+        /* By a Unix socket rrdcached wants whole paths, and then the files can be read without it. */
+        if (strncmp(file->daemon, "unix:", 5) == 0 || strchr(file->daemon, '/') || !*file->daemon)
+            return cli_fail(error, CLI_USAGE, "--data %s: must be " REMOTE_PREFIX "HOST:PORT", data);
+        files->last = now > files->last ? now : files->last;
+        return CLI_OK;
+    }
+    if (access(*path, R_OK) != 0) {
+        if (errno != ENOENT)
+            return cli_fail(error, CLI_NO_RECORD, "%s: cannot read: %s", *path, strerror(errno));
+        free(*path);
+        files->count--;
+        return CLI_OK;
+    }
+    int64_t last = rrd_store_last(*path, error);
+    files->last = last > files->last ? last : files->last;
+    return last < 0 ? CLI_NO_RECORD : CLI_OK;
+}
+
+static void free_files(struct files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->paths[i]);
+}
+
+/* Finds the files of the host, and tells an unknown host from one without a file. */
+static int find_files(const struct cli *cli, struct files *files, struct error *error)
+{
+    const char *host = cli->args[0];
+    int code = CLI_OK;
+    *files = (struct files){.count = 0};
+    if (!name_is_valid(host, strlen(host)))
+        return cli_fail(error, CLI_USAGE, "\"%s\" is not the name of a host", host);
+    for (size_t i = 0; i < cli->data_count && code == CLI_OK; i++)
+        code = add_file(files, cli->all_data[i], host, cli->now, error);
+    if (code == CLI_OK && files->count == 0)
+        code = fail_no_file(cli, error);
+    if (code != CLI_OK)
+        free_files(files);
+    return code;
+}
+
+/* Lets the receivers write what they have. A picture without it is still worth drawing, so failures do not matter. */
 static void flush_quietly(const struct cli *cli)
 {
-    json_t *answer;
-    struct error ignored;
-    if (live_ask(cli, "flush", NULL, FLUSH_TIMEOUT_S, &answer, &ignored) == LIVE_OK)
-        json_decref(answer);
+    for (size_t i = 0; i < cli->data_count; i++) {
+        json_t *answer;
+        struct error ignored;
+        struct cli one = *cli;
+        one.data = cli->all_data[i];
+        if (live_ask(&one, "flush", NULL, FLUSH_TIMEOUT_S, &answer, &ignored) == LIVE_OK)
+            json_decref(answer);
+    }
 }
 
 static int run_graph(struct cli *cli, struct error *error)
@@ -140,7 +198,7 @@ static int run_graph(struct cli *cli, struct error *error)
                                         {"output", 'o', &output, NULL},
                                         {"print-command", 0, NULL, &print},
                                         {NULL, 0, NULL, NULL}};
-    char path[PATH_MAX];
+    struct files files;
     int code;
     if (!options_go_on(cli, specs, 1, 1, &code, error))
         return code;
@@ -148,18 +206,17 @@ static int run_graph(struct cli *cli, struct error *error)
         return cli_fail(error, CLI_USAGE, "--what %s: this version draws state only", what);
     if (!output && !print)
         return cli_fail(error, CLI_USAGE, "graph: name the picture with -o FILE.png or -o FILE.svg");
-    if ((code = find_file(cli, path, error)) != CLI_OK)
-        return code;
     if (!print)
         flush_quietly(cli);
+    if ((code = find_files(cli, &files, error)) != CLI_OK)
+        return code;
     struct graph_request request = {.host = cli->args[0],
-                                    .rrd_path = path,
-                                    .last = rrd_store_last(path, error),
+                                    .file_count = files.count,
+                                    .last = files.last,
                                     .period = period,
                                     .now = cli->now,
                                     .output = output ? output : "state.png"};
-    if (request.last < 0)
-        return CLI_NO_RECORD;
+    memcpy(request.files, files.items, sizeof files.items);
     struct graph_args args = {0};
     if (graph_command_build(&args, &request, error))
         code = CLI_USAGE;
@@ -170,6 +227,7 @@ static int run_graph(struct cli *cli, struct error *error)
     else if (cli->json)
         code = cli_print_json(json_pack("{s:s}", "file", output), error);
     graph_args_free(&args);
+    free_files(&files);
     return code;
 }
 
@@ -181,6 +239,9 @@ const struct command command_graph = {
             "  -o FILE           the picture, PNG or SVG by its ending\n"
             "  --print-command   prints the rrdtool command that draws it, instead of running it\n\n"
             "Green is up, blue planned (admin), red down, grey unknown; what is not written yet has no colour.\n"
-            "Needs hosts/HOST/state.rrd only, not the database.\n",
+            "Needs hosts/HOST/state.rrd only, not the database.\n"
+            "Several records (--data repeated) are drawn merged: up if any of them says so. Here --data may also be\n"
+            "rrdcached:HOST:PORT, an rrdcached whose base is the data directory of a receiver elsewhere.\n",
     .run = run_graph,
+    .merges = true,
 };

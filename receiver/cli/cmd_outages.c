@@ -195,7 +195,7 @@ static int run_outages(struct cli *cli, struct error *error)
         return cli_fail(error, CLI_USAGE, "give only one of --csv and --json");
     if (period_parse(&period, &typed, cli->now, error))
         return CLI_USAGE;
-    if ((code = records_open_logs(&records, cli, error)) != CLI_OK)
+    if ((code = records_open(&records, cli, 0, error)) != CLI_OK)
         return code;
     if (cli->json)
         output.json = json_array();

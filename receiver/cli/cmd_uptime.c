@@ -98,15 +98,15 @@ static int answer_json(struct fleet *fleet, struct error *error)
     return cli_print_json(answer, error);
 }
 
-/* "from the log", "from 2 logs", or "from RRD files, rows of 15m". */
+/* "from the log", "from 2 logs", or "from RRD files in rows of 15 minutes". */
 static void print_source(const struct fleet *fleet, bool terminal)
 {
-    char from[TEXT_MAX], to[TEXT_MAX], source[TEXT_MAX + 32], row[TEXT_MAX];
+    char from[TEXT_MAX], to[TEXT_MAX], source[TEXT_MAX];
     text_time(from, fleet->period.from);
     text_time(to, fleet->period.to);
-    text_length(row, fleet->source.row_s);
     if (fleet->source.row_s)
-        (void)snprintf(source, sizeof source, "RRD files, rows of %s", row);
+        (void)snprintf(source, sizeof source, "RRD files in rows of %s",
+                       fleet->source.row_s == RECORDS_ROW_DAY_S ? "a day" : "15 minutes");
     else if (fleet->records.count == 1)
         (void)snprintf(source, sizeof source, "the log");
     else
@@ -148,7 +148,7 @@ static int run_uptime(struct cli *cli, struct error *error)
         return cli_fail(error, CLI_USAGE, "--mean %s: must be hosts or seconds", mean);
     if (period_parse(period, &typed, cli->now, error))
         return CLI_USAGE;
-    if ((code = records_open(&fleet.records, cli, error)) != CLI_OK)
+    if ((code = records_open(&fleet.records, cli, RECORDS_FILES_ONLY, error)) != CLI_OK)
         return code;
     period->to = records_period_end(&fleet.records, period->to);
     if (records_choose_source(&fleet.records, period, &fleet.source, error))

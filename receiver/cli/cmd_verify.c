@@ -11,7 +11,7 @@
 
 #include "receiver/cli/cli.h"
 #include "receiver/cli/options.h"
-#include "receiver/cli/record.h"
+#include "receiver/cli/records.h"
 #include "receiver/cli/text.h"
 #include "receiver/record/rrd_store.h"
 
@@ -26,8 +26,8 @@ struct finding {
 };
 
 /* Returns -1 only if the record cannot be read. */
-static int compare_once(struct record *record, const struct cli *cli, const struct log_host *host,
-                        struct finding *finding, struct error *error)
+static int compare_once(const struct record *record, const struct log_host *host, struct finding *finding,
+                        struct error *error)
 {
     char path[PATH_MAX];
     struct timeline timeline = {0};
@@ -42,9 +42,9 @@ static int compare_once(struct record *record, const struct cli *cli, const stru
     int rc = log_reader_timeline(record->reader, host->id, &timeline, error);
     if (rc == 0) {
         /* A host that was just renamed has its files under the one name or the other. */
-        (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->moved_from);
+        (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", record->data, host->moved_from);
         if (!host->moved_from[0] || access(path, F_OK) != 0)
-            (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", cli->data, host->name);
+            (void)snprintf(path, sizeof path, "%s/hosts/%s/state.rrd", record->data, host->name);
         if (rrd_store_verify_state(path, &timeline, finding->to, &finding->differing, &finding->first, &finding->error))
             finding->agrees = false;
         else if (finding->differing > 0)
@@ -56,10 +56,10 @@ static int compare_once(struct record *record, const struct cli *cli, const stru
 
 /* A file that the receiver makes anew while it is compared with an older view of the log differs for no reason: what
  * differs is looked at again with a view taken later. */
-static int compare(struct record *record, const struct cli *cli, const struct log_host *host, struct finding *finding,
+static int compare(const struct record *record, const struct log_host *host, struct finding *finding,
                    struct error *error)
 {
-    if (compare_once(record, cli, host, finding, error))
+    if (compare_once(record, host, finding, error))
         return -1;
     if (finding->agrees)
         return 0;
@@ -71,7 +71,7 @@ static int compare(struct record *record, const struct cli *cli, const struct lo
     int rc = 0;
     for (size_t i = 0; i < count; i++)
         if (again[i].id == host->id)
-            rc = compare_once(record, cli, &again[i], finding, error);
+            rc = compare_once(record, &again[i], finding, error);
     free(again);
     return rc;
 }
@@ -116,35 +116,59 @@ static const char *queued_text(size_t queued, char text[TEXT_MAX])
     return text;
 }
 
+/* Compares the hosts of one record, and adds them to `rows` or prints those that are worth a line. */
+static int verify_record(const struct records *records, size_t index, const struct cli *cli, json_t *rows, size_t *bad,
+                         struct error *error)
+{
+    const struct record *record = &records->items[index];
+    size_t count = 0, differ = 0, queued = 0;
+    char text[TEXT_MAX];
+    json_t *hosts = json_array();
+    int code = CLI_OK;
+    if (!cli->json && records->count > 1)
+        (void)printf("%s:\n", record->data);
+    for (size_t i = 0; i < records->host_count && code == CLI_OK; i++) {
+        const struct log_host *host = records->hosts[i].in[index];
+        struct finding finding;
+        if (!host)
+            continue;
+        if (compare(record, host, &finding, error))
+            code = CLI_NO_RECORD;
+        else if (cli->json)
+            (void)json_array_append_new(hosts, finding_json(host->name, &finding));
+        else if (!finding.agrees || cli->arg_count > 0)
+            finding_print(host->name, &finding);
+        count++;
+        differ += code == CLI_OK && !finding.agrees;
+        queued += code == CLI_OK && finding.queued;
+    }
+    if (code == CLI_OK && !cli->json)
+        (void)printf("%zu host%s compared, %zu differ%s%s\n", count, count == 1 ? "" : "s", differ,
+                     differ == 1 ? "s" : "", queued_text(queued, text));
+    (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:I}", "data", record->data, "hosts", hosts, "queued",
+                                                (json_int_t)queued));
+    *bad += differ;
+    return code;
+}
+
 static int run_verify(struct cli *cli, struct error *error)
 {
-    struct record record;
-    size_t bad = 0, queued = 0;
-    char text[TEXT_MAX];
+    struct records records;
+    size_t bad = 0;
     int code;
     if (!options_go_on(cli, NULL, 0, SIZE_MAX, &code, error))
         return code;
-    if ((code = record_open(&record, cli, error)) != CLI_OK)
+    if ((code = records_open(&records, cli, RECORDS_FORGOTTEN, error)) != CLI_OK)
         return code;
     json_t *rows = json_array();
-    for (size_t i = 0; i < record.count && code == CLI_OK; i++) {
-        struct finding finding;
-        if (compare(&record, cli, &record.hosts[i], &finding, error))
-            code = CLI_NO_RECORD;
-        else if (cli->json)
-            (void)json_array_append_new(rows, finding_json(record.hosts[i].name, &finding));
-        else if (!finding.agrees || cli->arg_count > 0)
-            finding_print(record.hosts[i].name, &finding);
-        bad += code == CLI_OK && !finding.agrees;
-        queued += code == CLI_OK && finding.queued;
+    for (size_t i = 0; i < records.count && code == CLI_OK; i++)
+        code = verify_record(&records, i, cli, rows, &bad, error);
+    if (code == CLI_OK && cli->json) {
+        json_t *one = json_array_get(rows, 0);
+        (void)json_object_del(records.count == 1 ? one : NULL, "data");
+        code = cli_print_json(records.count == 1 ? json_incref(one) : json_pack("{s:O}", "records", rows), error);
     }
-    size_t count = record.count;
-    record_close(&record);
-    if (code == CLI_OK && cli->json)
-        code = cli_print_json(json_pack("{s:O, s:I}", "hosts", rows, "queued", (json_int_t)queued), error);
-    else if (code == CLI_OK)
-        (void)printf("%zu host%s compared, %zu differ%s%s\n", count, count == 1 ? "" : "s", bad, bad == 1 ? "s" : "",
-                     queued_text(queued, text));
+    records_close(&records);
     json_decref(rows);
     return code == CLI_OK && bad > 0 ? CLI_DIFFERS : code;
 }
@@ -157,6 +181,8 @@ const struct command command_verify = {
         "Compares every row of every archive, up to where the receiver has written the file.\n"
         "Where the log has changed before that, the receiver makes the file anew in the background: until then the\n"
         "host is queued, and compared up to the change only.\n"
+        "Of several records (--data repeated) each is compared with its own log.\n"
         "Exit 1 if one differs or cannot be compared.\n",
     .run = run_verify,
+    .merges = true,
 };

@@ -86,35 +86,79 @@ __attribute__((format(printf, 2, 3))) static void add(struct graph_args *args, c
     va_end(list);
 }
 
-/* rrdtool's own arguments are separated by colons. */
-static void add_def(struct graph_args *args, const char *name, const char *path, const char *source)
+/* rrdtool's own arguments are separated by colons. NULL out of memory. */
+static char *escape(const char *text)
 {
-    size_t len = strlen(path);
-    char *escaped = malloc(2 * len + 1), *out = escaped;
-    if (!escaped) {
-        args->failed = true;
-        return;
-    }
-    for (; *path; path++) {
-        if (*path == ':')
+    char *escaped = malloc(2 * strlen(text) + 1), *out = escaped;
+    for (; escaped && *text; text++) {
+        if (*text == ':')
             *out++ = '\\';
-        *out++ = *path;
+        *out++ = *text;
     }
-    *out = '\0';
-    add(args, "DEF:%s=%s:%s:AVERAGE", name, escaped, source);
-    free(escaped);
+    if (escaped)
+        *out = '\0';
+    return escaped;
+}
+
+/* Defines NAME NUMBER, as "u2", from a source of the file. */
+static void add_def(struct graph_args *args, const char *name, const char *number, const struct graph_file *file,
+                    const char *source)
+{
+    char *path = escape(file->path);
+    char *daemon = escape(file->daemon ? file->daemon : "");
+    if (path && daemon)
+        add(args, "DEF:%s%s=%s:%s:AVERAGE%s%s", name, number, path, source, *daemon ? ":daemon=" : "", daemon);
+    else
+        args->failed = true;
+    free(path);
+    free(daemon);
+}
+
+/* The seconds' shares of up, down, planned and known in one record: us, ds, as, k. */
+static void add_record(struct graph_args *args, const char *n, const struct graph_file *file)
+{
+    add_def(args, "u", n, file, "up");
+    add_def(args, "d", n, file, "down");
+    add_def(args, "a", n, file, "admin");
+    add_def(args, "k", n, file, "known");
+    add(args, "CDEF:t%s=u%s,d%s,+,a%s,+", n, n, n, n);
+    add(args, "CDEF:us%s=u%s,t%s,/,k%s,*", n, n, n, n);
+    add(args, "CDEF:as%s=a%s,t%s,/,k%s,*", n, n, n, n);
+    if (!*n)
+        add(args, "CDEF:ds=d,t,/,k,*");
+}
+
+/* The larger of what the records say: "us1,us2,MAXNAN,us3,MAXNAN". */
+static void add_larger(struct graph_args *args, const char *result, const char *name, size_t count, const char *then)
+{
+    char text[16 * GRAPH_FILES_MAX];
+    int len = snprintf(text, sizeof text, "%s1", name);
+    for (size_t i = 2; i <= count; i++)
+        len += snprintf(text + len, sizeof text - (size_t)len, ",%s%zu,MAXNAN", name, i);
+    add(args, "CDEF:%s=%s%s", result, text, then);
+}
+
+/* Each second is the best of what the records say. What is known, but neither up nor planned, was down: the larger of the
+ * shares of down would count what was up in another record, too. */
+static void add_records(struct graph_args *args, const struct graph_request *request)
+{
+    char number[24] = "";
+    for (size_t i = 0; i < request->file_count; i++) {
+        if (request->file_count > 1)
+            (void)snprintf(number, sizeof number, "%zu", i + 1);
+        add_record(args, number, &request->files[i]);
+    }
+    if (request->file_count == 1)
+        return;
+    add_larger(args, "k", "k", request->file_count, "");
+    add_larger(args, "us", "us", request->file_count, "");
+    add_larger(args, "as", "as", request->file_count, ",k,us,-,0,MAX,MIN");
+    add(args, "CDEF:ds=k,us,-,as,-,0,MAX");
 }
 
 static void add_values(struct graph_args *args, const struct graph_request *request)
 {
-    add_def(args, "u", request->rrd_path, "up");
-    add_def(args, "d", request->rrd_path, "down");
-    add_def(args, "a", request->rrd_path, "admin");
-    add_def(args, "k", request->rrd_path, "known");
-    add(args, "CDEF:t=u,d,+,a,+");
-    add(args, "CDEF:us=u,t,/,k,*");
-    add(args, "CDEF:ds=d,t,/,k,*");
-    add(args, "CDEF:as=a,t,/,k,*");
+    add_records(args, request);
     add(args, "VDEF:U=us,TOTAL");
     add(args, "VDEF:D=ds,TOTAL");
     /* Whole seconds, and rounded down at the sixth decimal: nothing is rounded up to 100. */

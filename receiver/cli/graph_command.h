@@ -10,8 +10,10 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "receiver/report/merge.h"
 
-#define GRAPH_ARGS_MAX 64
+#define GRAPH_FILES_MAX MERGE_PARTS_MAX /* so many records are merged */
+#define GRAPH_ARGS_MAX (32 + 8 * GRAPH_FILES_MAX)
 
 /* An argument vector, NULL-terminated. Zero-initialise; release with graph_args_free. */
 struct graph_args {
@@ -20,11 +22,18 @@ struct graph_args {
     bool failed; /* out of memory */
 };
 
+/* A state.rrd of the host; texts are borrowed. */
+struct graph_file {
+    const char *path;
+    const char *daemon; /* HOST:PORT of the rrdcached that reads it, with `path` below its base; NULL: it is read here */
+};
+
 /* What is to be drawn; texts are borrowed. */
 struct graph_request {
     const char *host;
-    const char *rrd_path;
-    int64_t last;       /* second of the file's last update */
+    struct graph_file files[GRAPH_FILES_MAX]; /* one a record; several are merged */
+    size_t file_count;
+    int64_t last;       /* second of the last update of any of them */
     const char *period; /* day, week, month, year or YYYY-MM */
     int64_t now;
     const char *output; /* ends in .png or .svg */

@@ -48,7 +48,7 @@ static bool is_forgotten(const struct records *records, const struct records_hos
     return true;
 }
 
-static int choose_hosts(struct records *records, const struct cli *cli, struct error *error)
+static int choose_hosts(struct records *records, const struct cli *cli, int take, struct error *error)
 {
     const char *pattern = cli_unmatched(cli, records->hosts, records->host_count, host_name);
     if (pattern)
@@ -56,39 +56,34 @@ static int choose_hosts(struct records *records, const struct cli *cli, struct e
     size_t kept = 0;
     for (size_t i = 0; i < records->host_count; i++) {
         const struct records_host *host = &records->hosts[i];
-        if (cli_wants_host(cli, host->name) && (!is_forgotten(records, host) || cli_names_host(cli, host->name)))
+        bool left_out = !(take & RECORDS_FORGOTTEN) && is_forgotten(records, host) && !cli_names_host(cli, host->name);
+        if (cli_wants_host(cli, host->name) && !left_out)
             records->hosts[kept++] = *host;
     }
     records->host_count = kept;
     return CLI_OK;
 }
 
-int records_open(struct records *records, const struct cli *cli, struct error *error)
+int records_open(struct records *records, const struct cli *cli, int take, struct error *error)
 {
     int code = CLI_OK;
     *records = (struct records){0};
     while (code == CLI_OK && records->count < cli->data_count) {
-        code = record_open_all(&records->items[records->count], cli->all_data[records->count], error);
-        if (code == CLI_OK)
-            records->files_only |= !records->items[records->count++].reader;
+        struct record *record = &records->items[records->count];
+        code = record_open_all(record, cli->all_data[records->count], error);
+        if (code != CLI_OK)
+            break;
+        records->count++;
+        records->files_only |= !record->reader;
+        if (!record->reader && !(take & RECORDS_FILES_ONLY))
+            code = record_fail_files_only(record->data, error);
     }
     if (code == CLI_OK && unite_hosts(records))
         code = cli_fail(error, CLI_NO_RECORD, "out of memory");
     if (code == CLI_OK)
-        code = choose_hosts(records, cli, error);
+        code = choose_hosts(records, cli, take, error);
     if (code != CLI_OK)
         records_close(records);
-    return code;
-}
-
-int records_open_logs(struct records *records, const struct cli *cli, struct error *error)
-{
-    int code = records_open(records, cli, error);
-    for (size_t i = 0; code == CLI_OK && i < records->count; i++)
-        if (!records->items[i].reader) {
-            code = record_fail_files_only(records->items[i].data, error);
-            records_close(records);
-        }
     return code;
 }
 

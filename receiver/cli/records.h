@@ -34,12 +34,14 @@ struct records_view {
     struct merged merged;
 };
 
-/* Opens all records and chooses the hosts. Forgotten ones (in all records that have them) are left out, but for those that
- * the arguments name. Returns CLI_OK (release with records_close), CLI_USAGE (an argument fits no host in any record), or
- * CLI_NO_RECORD. */
-int records_open(struct records *records, const struct cli *cli, struct error *error);
-/* The same, but refuses a record of RRD files only. */
-int records_open_logs(struct records *records, const struct cli *cli, struct error *error);
+enum records_take {
+    RECORDS_FILES_ONLY = 1, /* also a record of RRD files without a database; else it is refused */
+    RECORDS_FORGOTTEN = 2   /* also hosts that are forgotten in all records that have them; else only those that are named */
+};
+
+/* Opens all records and chooses the hosts; `take` is a sum of enum records_take. Returns CLI_OK (release with records_close),
+ * CLI_USAGE (an argument fits no host in any record), or CLI_NO_RECORD. */
+int records_open(struct records *records, const struct cli *cli, int take, struct error *error);
 void records_close(struct records *records);
 
 /* Reads the logs of a host and merges them. Returns 0 (release with records_view_free, before the records), or -1 with
@@ -51,6 +53,9 @@ void records_view_free(struct records_view *view);
 /* The end of a period: while receivers run, what they have not yet marked as seen (a second or two) is left out; if the
  * record that goes furthest is of a stopped one, or a copy, the period stays as it is, and its end counts as unknown. */
 int64_t records_period_end(const struct records *records, int64_t to);
+
+#define RECORDS_ROW_QUARTER_S 900
+#define RECORDS_ROW_DAY_S 86400
 
 /* How the figures of a period are got: from the logs (`row_s` 0), or from rows of so many seconds. */
 struct records_source {

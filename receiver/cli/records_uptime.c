@@ -9,9 +9,6 @@
 #include "receiver/record/rrd_store.h"
 #include "receiver/report/rows.h"
 
-#define ROW_QUARTER_S 900
-#define ROW_DAY_S 86400
-
 static int64_t round_down(int64_t at, int64_t step)
 {
     return at - (at % step + step) % step;
@@ -51,8 +48,8 @@ int records_choose_source(const struct records *records, struct period *period, 
     if (newest_update(records, &newest, error))
         return -1;
     /* Rows of 15 minutes go after 100 days. */
-    bool has_quarters = round_down(period->from, ROW_QUARTER_S) >= rrd_store_state_begin(ROW_QUARTER_S, newest);
-    source->row_s = has_quarters ? ROW_QUARTER_S : ROW_DAY_S;
+    bool has_quarters = round_down(period->from, RECORDS_ROW_QUARTER_S) >= rrd_store_state_begin(RECORDS_ROW_QUARTER_S, newest);
+    source->row_s = has_quarters ? RECORDS_ROW_QUARTER_S : RECORDS_ROW_DAY_S;
     period->from = round_down(period->from, source->row_s);
     period->to = round_down(period->to, source->row_s);
     return 0;

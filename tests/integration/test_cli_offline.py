@@ -491,7 +491,7 @@ def test_graph_draws(record, _):
         odd = pathlib.Path(folder) / "data: a"
         shutil.copytree(record.data / "hosts", odd / "hosts")
         run("graph", "db1", "-o", picture, data=odd)
-        check("receiver.db" in run("uptime", data=odd, code=3).stderr, "figures need the database")
+        check("receiver.db" in run("outages", data=odd, code=3).stderr, "outages need the database")
         run("graph", "nohost", "-o", picture, data=odd, code=2)
     for bad in (("nohost", "-o", "x.png"), ("../db1", "-o", "x.png"), ("db1",), ("db1", "-o", "x.gif"), ("db1", "--what", "load", "-o", "x.png"),
                 ("db1", "--period", "decade", "-o", "x.png"), ("--fleet", "-o", "x.png")):
