@@ -8,7 +8,7 @@
 packages_build=(cmake=cmake ninja=ninja-build gcc=gcc libc6-dev pkg-config=pkg-config libuv1-dev librrd-dev libsodium-dev
     libsqlite3-dev libconfuse-dev libjansson-dev)
 # shellcheck disable=SC2034
-packages_test=(python3=python3 rrdtool=rrdtool libcmocka-dev ip=iproute2)
+packages_test=(python3=python3 rrdtool=rrdtool rrdcached=rrdcached rsync=rsync libcmocka-dev ip=iproute2)
 # shellcheck disable=SC2034
 packages_check=(clang=clang libclang-rt-dev clang-format=clang-format shellcheck=shellcheck
     mandoc=mandoc systemd-analyze=systemd zsh=zsh)

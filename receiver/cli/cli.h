@@ -52,7 +52,7 @@ extern const struct command command_key_site, command_key_host, command_key_view
     command_uptime, command_outages, command_outages_relabel, command_maintenance_start, command_maintenance_end,
     command_maintenance_plan, command_maintenance_list, command_maintenance_cancel, command_host_list,
     command_host_forget, command_host_rename, command_graph, command_flush, command_verify, command_rebuild,
-    command_cut;
+    command_cut, command_copy;
 
 /* Sets the error line and returns `code`, so that a command can write `return cli_fail(...)`. */
 __attribute__((format(printf, 3, 4))) int cli_fail(struct error *error, int code, const char *format, ...);

@@ -115,8 +115,8 @@ static int fail_no_file(const struct cli *cli, struct error *error)
     record_close(&record);
     if (code == CLI_OK && (code = record_open(&record, cli, error)) == CLI_OK) {
         record_close(&record);
-        code = cli_fail(error, CLI_NO_RECORD, "%s/hosts/%s/state.rrd: not written yet; run: twobeat flush %s", cli->data,
-                        host, host);
+        code = cli_fail(error, CLI_NO_RECORD, "%s/hosts/%s/state.rrd: not written yet; run: twobeat flush %s",
+                        cli->data, host, host);
     }
     return code;
 }

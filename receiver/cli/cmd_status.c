@@ -18,7 +18,7 @@
 #define CLEAR_SCREEN "\033[H\033[J"
 
 static const char *const headings[] = {"HOST",  "STATE", "CAUSE", "SINCE", "HEARD", "EXPECTED", ">INTERVAL", ">MARGIN",
-                                       ">LOSS", ">LOAD", ">CPU",  ">MEM",  ">DISK", ">NET IN",  ">NET OUT", "SEEN"};
+                                       ">LOSS", ">LOAD", ">CPU",  ">MEM",  ">DISK", ">NET IN",  ">NET OUT",  "SEEN"};
 #define COLUMNS_MERGED (sizeof headings / sizeof headings[0])
 #define COLUMNS (COLUMNS_MERGED - 1)
 
@@ -89,8 +89,8 @@ static void add_seen(struct table *table, const json_t *list)
     const json_t *seen;
     FILE *stream = open_memstream(&text, &size);
     if (stream) {
-        json_array_foreach(list, index, seen)
-            (void)fprintf(stream, "%s%s %s", index > 0 ? ", " : "", status_text(seen, "receiver"), status_text(seen, "state"));
+        json_array_foreach(list, index, seen)(void) fprintf(stream, "%s%s %s", index > 0 ? ", " : "",
+                                                            status_text(seen, "receiver"), status_text(seen, "state"));
         (void)fclose(stream);
     }
     table_add(table, "%s", text ? text : "");
@@ -279,7 +279,8 @@ const struct command command_status = {
     .help = "  --watch   once a second, until interrupted\n\n"
             "States: up, late (one heartbeat missed), down, admin (planned), unknown (nobody could tell).\n"
             "If the receiver is stopped, it says since when and shows the states recorded last.\n"
-            "Of several records (--data repeated) the best state counts, and SEEN tells what each says; what a copy or the\n"
+            "Of several records (--data repeated) the best state counts, and SEEN tells what each says; what a copy or "
+            "the\n"
             "record of a stopped receiver says counts as unknown from its end on, while another goes further.\n"
             "Exit 1 if hosts were named and one of them is down.\n",
     .run = run_status,

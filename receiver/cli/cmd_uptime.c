@@ -41,8 +41,8 @@ static json_t *uptime_json(const struct fleet *fleet, const struct uptime *uptim
     /* The quotient is the double nearest to the decimal figure, and 15 digits print that figure again. */
     json_t *figure = percent < 0 ? json_null() : json_real((double)percent / 1e6);
     return json_pack("{s:o, s:{s:I, s:I, s:o, s:I, s:I}}", "uptime_percent", figure, "seconds", "up",
-                     (json_int_t)uptime->up, "down", (json_int_t)uptime->down, "unreachable", unreachable,
-                     "admin", (json_int_t)uptime->admin, "unknown", (json_int_t)uptime->unknown);
+                     (json_int_t)uptime->up, "down", (json_int_t)uptime->down, "unreachable", unreachable, "admin",
+                     (json_int_t)uptime->admin, "unknown", (json_int_t)uptime->unknown);
 }
 
 static void uptime_row(const struct fleet *fleet, struct table *table, const char *name, const struct uptime *uptime,
@@ -90,9 +90,9 @@ static int answer_json(struct fleet *fleet, struct error *error)
         (void)json_array_append_new(hosts, host);
     }
     json_t *sum = uptime_json(fleet, &fleet->sum, fleet_percent(fleet));
-    json_t *answer =
-        json_pack("{s:I, s:I, s:s, s:o, s:o}", "from", (json_int_t)fleet->period.from, "to",
-                  (json_int_t)fleet->period.to, "source", fleet->source.row_s ? "rrd" : "log", "hosts", hosts, "fleet", sum);
+    json_t *answer = json_pack("{s:I, s:I, s:s, s:o, s:o}", "from", (json_int_t)fleet->period.from, "to",
+                               (json_int_t)fleet->period.to, "source", fleet->source.row_s ? "rrd" : "log", "hosts",
+                               hosts, "fleet", sum);
     if (fleet->source.row_s)
         (void)json_object_set_new(answer, "row_seconds", json_integer((json_int_t)fleet->source.row_s));
     return cli_print_json(answer, error);

@@ -145,8 +145,8 @@ static int verify_record(const struct records *records, size_t index, const stru
     if (code == CLI_OK && !cli->json)
         (void)printf("%zu host%s compared, %zu differ%s%s\n", count, count == 1 ? "" : "s", differ,
                      differ == 1 ? "s" : "", queued_text(queued, text));
-    (void)json_array_append_new(rows, json_pack("{s:s, s:o, s:I}", "data", record->data, "hosts", hosts, "queued",
-                                                (json_int_t)queued));
+    (void)json_array_append_new(
+        rows, json_pack("{s:s, s:o, s:I}", "data", record->data, "hosts", hosts, "queued", (json_int_t)queued));
     *bad += differ;
     return code;
 }

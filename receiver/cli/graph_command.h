@@ -25,7 +25,8 @@ struct graph_args {
 /* A state.rrd of the host; texts are borrowed. */
 struct graph_file {
     const char *path;
-    const char *daemon; /* HOST:PORT of the rrdcached that reads it, with `path` below its base; NULL: it is read here */
+    const char
+        *daemon; /* HOST:PORT of the rrdcached that reads it, with `path` below its base; NULL: it is read here */
 };
 
 /* What is to be drawn; texts are borrowed. */

@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &command_flush,
     &command_verify,
     &command_rebuild,
+    &command_copy,
     &command_cut,
     &command_key_site,
     &command_key_host,
@@ -131,7 +132,12 @@ static void print_error(char *text)
 int main(int argc, char **argv)
 {
     struct error error = {""};
-    struct cli cli = {.argc = argc, .argv = argv, .data = DEFAULT_DATA, .all_data = {DEFAULT_DATA}, .data_count = 1, .now = (int64_t)time(NULL)};
+    struct cli cli = {.argc = argc,
+                      .argv = argv,
+                      .data = DEFAULT_DATA,
+                      .all_data = {DEFAULT_DATA},
+                      .data_count = 1,
+                      .now = (int64_t)time(NULL)};
     if (argc < 1)
         return CLI_USAGE;
     /* LC_TIME is left alone: output has one form everywhere. Names of files may have any bytes. */

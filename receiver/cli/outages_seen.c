@@ -48,9 +48,9 @@ json_t *outages_seen(const struct records *records, const struct records_host *h
                 (void)json_array_append_new(list, seen_span(&records->items[i], host->in[i]->id, span, next));
         }
         if (json_array_size(list) == before)
-            (void)json_array_append_new(list, json_pack("{s:s, s:s, s:n, s:n, s:n, s:n}", "receiver",
-                                                        records->items[i].data, "state", state_token(STATE_UNKNOWN),
-                                                        "from", "to", "cause", "id"));
+            (void)json_array_append_new(list,
+                                        json_pack("{s:s, s:s, s:n, s:n, s:n, s:n}", "receiver", records->items[i].data,
+                                                  "state", state_token(STATE_UNKNOWN), "from", "to", "cause", "id"));
     }
     return list;
 }

@@ -36,7 +36,8 @@ struct records_view {
 
 enum records_take {
     RECORDS_FILES_ONLY = 1, /* also a record of RRD files without a database; else it is refused */
-    RECORDS_FORGOTTEN = 2   /* also hosts that are forgotten in all records that have them; else only those that are named */
+    RECORDS_FORGOTTEN =
+        2 /* also hosts that are forgotten in all records that have them; else only those that are named */
 };
 
 /* Opens all records and chooses the hosts; `take` is a sum of enum records_take. Returns CLI_OK (release with records_close),

@@ -48,7 +48,8 @@ int records_choose_source(const struct records *records, struct period *period, 
     if (newest_update(records, &newest, error))
         return -1;
     /* Rows of 15 minutes go after 100 days. */
-    bool has_quarters = round_down(period->from, RECORDS_ROW_QUARTER_S) >= rrd_store_state_begin(RECORDS_ROW_QUARTER_S, newest);
+    bool has_quarters =
+        round_down(period->from, RECORDS_ROW_QUARTER_S) >= rrd_store_state_begin(RECORDS_ROW_QUARTER_S, newest);
     source->row_s = has_quarters ? RECORDS_ROW_QUARTER_S : RECORDS_ROW_DAY_S;
     period->from = round_down(period->from, source->row_s);
     period->to = round_down(period->to, source->row_s);
@@ -95,7 +96,8 @@ static int count_rows(const struct records *records, const struct records_host *
         const struct record *record = &records->items[i];
         if (!host->in[i])
             continue;
-        rc = (record->reader ? rows_from_log : rows_from_file)(record, host->in[i], row_s, period->from, one, count, error);
+        rc = (record->reader ? rows_from_log : rows_from_file)(record, host->in[i], row_s, period->from, one, count,
+                                                               error);
         if (rc == 0)
             rows_merge(rows, one, count);
     }

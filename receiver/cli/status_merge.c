@@ -17,7 +17,7 @@
 /* What one record tells. */
 struct source {
     const char *name;
-    json_t *by_name;  /* its hosts, owned */
+    json_t *by_name; /* its hosts, owned */
     int64_t updated;
     bool runs;
 };
@@ -43,7 +43,7 @@ static json_t *index_hosts(const json_t *hosts)
 {
     json_t *by_name = json_object(), *host;
     size_t index;
-    json_array_foreach(hosts, index, host) (void)json_object_set(by_name, status_text(host, "host"), host);
+    json_array_foreach(hosts, index, host)(void) json_object_set(by_name, status_text(host, "host"), host);
     return by_name;
 }
 

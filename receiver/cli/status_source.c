@@ -86,7 +86,8 @@ int status_fetch(const struct cli *cli, json_t **status, struct error *error)
     *status = NULL;
     int code = fetch_all(cli, statuses, error);
     if (code == CLI_OK) {
-        *status = cli->data_count == 1 ? json_incref(statuses[0]) : status_merge(cli->all_data, statuses, cli->data_count);
+        *status =
+            cli->data_count == 1 ? json_incref(statuses[0]) : status_merge(cli->all_data, statuses, cli->data_count);
         const json_t *hosts = json_object_get(*status, "hosts");
         const char *pattern = cli_unmatched(cli, hosts, json_array_size(hosts), live_host_name);
         if (!*status)

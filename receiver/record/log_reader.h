@@ -59,6 +59,9 @@ struct log_run {
 struct log_reader *log_reader_open(const char *data, struct error *error);
 void log_reader_close(struct log_reader *reader);
 
+/* Copies the whole database as it is now into a new file, of mode 0640. Returns 0, or -1 with `error` set. */
+int log_reader_copy(struct log_reader *reader, const char *path, struct error *error);
+
 /* Holds one consistent view of the record from begin to end. */
 int log_reader_begin(struct log_reader *reader, struct error *error);
 void log_reader_end(struct log_reader *reader);
