@@ -102,10 +102,11 @@ _twobeat() {
     elif [[ -z $command && -n $group ]]; then
         words=$(_twobeat_second_words "$group")
     elif [[ -z $command ]]; then
-        words='check cut flush graph host key maintenance outages rebuild status uptime verify'
+        words='check copy cut flush graph host key maintenance outages rebuild status uptime verify'
     else
         case $command in
             cut | key* | 'host list' | 'maintenance list') ;;
+            copy) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
             'maintenance cancel') words=$(_twobeat_maintenance) ;;
             'outages relabel') words=$(_twobeat_list outages) ;;
             outages) words="relabel $(_twobeat_hosts)" ;;

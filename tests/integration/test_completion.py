@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from world import ROOT, TWOBEAT, Skip, World, check, equal, run_tests, wait_until
 
 COMPLETION = ROOT / "contrib" / "completion"
-COMMANDS = ["status", "check", "uptime", "outages", "outages relabel", "graph", "host list", "host forget", "host rename", "maintenance start", "maintenance end",
+COMMANDS = ["status", "check", "copy", "uptime", "outages", "outages relabel", "graph", "host list", "host forget", "host rename", "maintenance start", "maintenance end",
             "maintenance plan", "maintenance list", "maintenance cancel", "flush", "verify", "rebuild", "cut", "key site", "key host", "key view"]
 ONLY_LETTER = {"--output"}  # in --help by its letter
 
