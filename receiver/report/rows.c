@@ -3,21 +3,35 @@
 #include "receiver/report/rows.h"
 
 #include <math.h>
+#include <string.h>
 
 static double larger(double a, double b)
 {
     return a > b ? a : b;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Span by span, for a row seldom holds more than one. */
 void rows_from_timeline(const struct timeline *timeline, int64_t limit, int64_t from, int64_t row_s, struct row *rows,
                         size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct uptime seconds;
-        int64_t begin = from + (int64_t)i * row_s;
-        uptime_count(timeline, begin, begin + row_s, limit, &seconds);
-        rows[i] = (struct row){(double)seconds.up, (double)seconds.admin,
-                               (double)(seconds.up + seconds.admin + seconds.down)};
+    int64_t to = earlier(from + (int64_t)count * row_s, limit);
+    memset(rows, 0, count * sizeof *rows);
+    for (size_t i = 0; i < timeline->count; i++) {
+        enum state state = timeline->spans[i].state;
+        int64_t end = i + 1 < timeline->count ? earlier(timeline->spans[i + 1].from, to) : to;
+        int64_t begin = timeline->spans[i].from > from ? timeline->spans[i].from : from;
+        for (int64_t until; state != STATE_UNKNOWN && begin < end; begin = until) {
+            size_t row = (size_t)((begin - from) / row_s);
+            until = earlier(end, from + ((int64_t)row + 1) * row_s);
+            rows[row].known += (double)(until - begin);
+            rows[row].up += state == STATE_UP ? (double)(until - begin) : 0;
+            rows[row].admin += state == STATE_ADMIN ? (double)(until - begin) : 0;
+        }
     }
 }
 

@@ -237,12 +237,34 @@ static void rows_are_merged_to_the_larger(void **state)
     timeline_free(&timeline);
 }
 
+static void rows_of_a_log_hold_its_seconds(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        enum { ROWS = 50 };
+        struct timeline timeline = {0};
+        struct row rows[ROWS];
+        fill_randomly(&timeline);
+        int64_t limit = rand() % SECONDS, from = rand() % 100 - 50, row_s = 1 + rand() % 30;
+        rows_from_timeline(&timeline, limit, from, row_s, rows, ROWS);
+        for (size_t i = 0; i < ROWS; i++) {
+            struct uptime seconds;
+            int64_t begin = from + (int64_t)i * row_s;
+            uptime_count(&timeline, begin, begin + row_s, limit, &seconds);
+            assert_int_equal((int64_t)rows[i].up, seconds.up);
+            assert_int_equal((int64_t)rows[i].admin, seconds.admin);
+            assert_int_equal((int64_t)rows[i].known, seconds.up + seconds.admin + seconds.down);
+        }
+        timeline_free(&timeline);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_the_best_of_each_second),   cmocka_unit_test(one_record_is_the_merge_of_one),
         cmocka_unit_test(an_outage_is_told_by_one_record), cmocka_unit_test(an_old_copy_is_unknown_and_not_down),
-        cmocka_unit_test(rows_are_merged_to_the_larger),
+        cmocka_unit_test(rows_are_merged_to_the_larger),   cmocka_unit_test(rows_of_a_log_hold_its_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
