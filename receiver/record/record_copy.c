@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,7 +36,9 @@
 struct copy {
     const char *data, *to;
     struct copy_owner owner;
-    struct log_reader *log; /* of the copied database */
+    int mark;                  /* held while the copy is made */
+    struct log_reader *source; /* of the original database */
+    struct log_reader *log;    /* of the copied one */
     struct rrd_store *store;
     struct log_host *hosts;
     size_t count;
@@ -74,19 +77,23 @@ static bool was_written(const char *to)
     return got == (ssize_t)sizeof header && header[HEADER_VERSION_AT] == HEADER_VERSION_WAL;
 }
 
-static int write_mark(const struct copy *copy, struct error *error)
+/* Marks the folder as a copy, and holds the mark: two copies at once would get in each other's way. Readers need not wait. */
+static int hold_mark(struct copy *copy, const char *path, struct error *error)
 {
-    char path[PATH_MAX];
-    if (path_format(path, copy->to, MARK, "", error))
-        return -1;
-    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-    bool fine = fd >= 0 && write(fd, MARK_TEXT, sizeof MARK_TEXT - 1) == (ssize_t)sizeof MARK_TEXT - 1 &&
-                copy_own(fd, &copy->owner, FILE_MODE) == 0;
-    if (!fine)
-        (void)error_set(error, "%s: cannot write: %s", path, strerror(errno));
-    if (fd >= 0)
-        (void)close(fd);
-    return fine ? 0 : -1;
+    struct stat st;
+    copy->mark = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+    if (copy->mark >= 0 && flock(copy->mark, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return error_set(error, "%s: another copy is being made there right now", copy->to);
+    bool fine = copy->mark >= 0 && fstat(copy->mark, &st) == 0 && copy_own(copy->mark, &copy->owner, FILE_MODE) == 0;
+    if (fine && st.st_size == 0)
+        fine = write(copy->mark, MARK_TEXT, sizeof MARK_TEXT - 1) == (ssize_t)sizeof MARK_TEXT - 1;
+    return fine ? 0 : error_set(error, "%s: cannot write: %s", path, strerror(errno));
+}
+
+static int fail_written(const char *to, struct error *error)
+{
+    return error_set(
+        error, "%s: a receiver has run on this copy, so it is a record of its own now; name another directory", to);
 }
 
 /* Makes sure that nothing of anybody else is overwritten. */
@@ -95,8 +102,7 @@ static int prepare_target(struct copy *copy, struct error *error)
     struct stat from, to;
     char mark[PATH_MAX];
     if (stat(copy->data, &from) != 0)
-        return error_set(error, "%s: %s; name the data directory of a receiver with --data", copy->data,
-                         strerror(errno));
+        return error_set(error, "%s: cannot read: %s", copy->data, strerror(errno));
     copy->owner = (struct copy_owner){from.st_uid, from.st_gid};
     if (path_format(mark, copy->to, MARK, "", error) || copy_make_folder(copy->to, &copy->owner, error))
         return -1;
@@ -107,41 +113,18 @@ static int prepare_target(struct copy *copy, struct error *error)
     if (access(mark, F_OK) != 0 && !is_empty(copy->to))
         return error_set(error, "%s: is not an empty directory, nor a copy that this command made; name another",
                          copy->to);
-    if (was_written(copy->to))
-        return error_set(error,
-                         "%s: a receiver has run on this copy, so it is a record of its own now; name another "
-                         "directory",
-                         copy->to);
-    return write_mark(copy, error);
-}
-
-/* A lock file that others can read, as that of a receiver. */
-static int take_lock(const struct copy *copy, struct error *error)
-{
-    int lock = record_lock_take(copy->to, error);
-    if (lock >= 0 && copy_own(lock, &copy->owner, FILE_MODE) != 0) {
-        (void)error_set(error, "%s/receiver.lock: cannot write: %s", copy->to, strerror(errno));
-        (void)close(lock);
-        return -1;
-    }
-    return lock;
+    return was_written(copy->to) ? fail_written(copy->to, error) : hold_mark(copy, mark, error);
 }
 
 /* Copies the database into TO/new, and opens that. */
 static int copy_database(struct copy *copy, struct error *error)
 {
-    char folder[PATH_MAX], path[PATH_MAX], journal[PATH_MAX];
+    char folder[PATH_MAX], path[PATH_MAX];
     if (path_format(folder, copy->to, "new", "", error) || path_format(path, folder, "receiver.db", "", error) ||
         copy_make_folder(folder, &copy->owner, error))
         return -1;
-    /* What a copy that was cut short left behind, its journal included: that would be played back into the new one. */
-    (void)unlink(path);
-    if (path_format(journal, folder, "receiver.db-journal", "", error))
-        return -1;
-    (void)unlink(journal);
-    struct log_reader *reader = log_reader_open(copy->data, error);
-    int rc = reader ? log_reader_copy(reader, path, error) : -1;
-    log_reader_close(reader);
+    (void)unlink(path); /* of a copy that was cut short */
+    int rc = log_reader_copy(copy->source, path, error);
     int fd = rc == 0 ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (rc == 0 && (fd < 0 || copy_own(fd, &copy->owner, FILE_MODE) != 0))
         rc = error_set(error, "%s: cannot write: %s", path, strerror(errno));
@@ -219,16 +202,29 @@ static int sync_folder(const char *path, bool whole_system, struct error *error)
     return rc;
 }
 
+/* Renames the database, unless a receiver was started on the copy meanwhile. */
+static int rename_database(const struct copy *copy, const char *made, const char *path, struct error *error)
+{
+    int lock = record_lock_take(copy->to, error);
+    if (lock < 0)
+        return -1;
+    int rc = 0;
+    if (was_written(copy->to))
+        rc = fail_written(copy->to, error);
+    else if (copy_own(lock, &copy->owner, FILE_MODE) != 0 || rename(made, path) != 0)
+        rc = error_set(error, "%s: cannot write: %s", path, strerror(errno));
+    (void)close(lock);
+    return rc;
+}
+
 /* Puts the database into its place, once all files have reached the disk. */
 static int install_database(const struct copy *copy, struct error *error)
 {
     char made[PATH_MAX], path[PATH_MAX], folder[PATH_MAX];
     if (path_format(made, copy->to, "new/receiver.db", "", error) ||
         path_format(path, copy->to, "receiver.db", "", error) || path_format(folder, copy->to, "new", "", error) ||
-        sync_folder(copy->to, true, error))
+        sync_folder(copy->to, true, error) || rename_database(copy, made, path, error))
         return -1;
-    if (rename(made, path) != 0)
-        return error_set(error, "%s: cannot write: %s", path, strerror(errno));
     (void)rmdir(folder);
     return sync_folder(copy->to, false, error);
 }
@@ -274,17 +270,17 @@ static int copy_all(struct copy *copy, struct error *error)
 
 int record_copy(const char *data, const char *to, struct record_copied *done, struct error *error)
 {
-    struct copy copy = {.data = data, .to = to, .done = done};
+    struct copy copy = {.data = data, .to = to, .mark = -1, .done = done};
     *done = (struct record_copied){0};
-    if (prepare_target(&copy, error))
-        return -1;
-    int lock = take_lock(&copy, error);
-    if (lock < 0)
-        return -1;
-    int rc = copy_all(&copy, error);
+    copy.source = log_reader_open(data, error);
+    int rc = copy.source ? prepare_target(&copy, error) : -1;
+    if (rc == 0)
+        rc = copy_all(&copy, error);
+    log_reader_close(copy.source);
     log_reader_close(copy.log);
     rrd_store_destroy(copy.store);
     free(copy.hosts);
-    (void)close(lock);
+    if (copy.mark >= 0)
+        (void)close(copy.mark);
     return rc;
 }

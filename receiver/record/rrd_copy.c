@@ -19,7 +19,7 @@
 
 #define FOLDER_MODE 0750
 #define FILE_MODE 0640
-#define LOCK_TRIES 200
+#define LOCK_TRIES 1000
 #define LOCK_WAIT_NS 10000000L
 
 int copy_own(int fd, const struct copy_owner *owner, mode_t mode)

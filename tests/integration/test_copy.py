@@ -146,6 +146,7 @@ def test_what_is_refused_and_what_is_left(_):
         world.twobeat("copy", "--data", data, code=2)
         world.twobeat("copy", "a", "b", "--data", data, code=2)
         world.twobeat("copy", world.folder / "c", "--data", foreign, code=3)
+        check(not (world.folder / "c").exists(), "nothing is begun without a record")
         to = world.folder / "copy"
         to.mkdir(mode=0o700)
         copied(world, data, to)
@@ -165,9 +166,11 @@ def test_what_is_refused_and_what_is_left(_):
             equal((to / f"hosts/web{i}/state.rrd").stat().st_mtime_ns, (data / f"hosts/web{i}/state.rrd").stat().st_mtime_ns, "time of change")
         copied(world, to, world.folder / "copy of a copy")
         world.twobeat("verify", "--data", world.folder / "copy of a copy")
-        with open(to / "receiver.lock", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            check("held by another program" in world.twobeat("copy", to, "--data", data, code=3).stderr, "two at once")
+        for held, why in (("receiver.lock", "held by another program"), ("twobeat-copy", "another copy")):
+            with open(to / held, encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                check(why in world.twobeat("copy", to, "--data", data, code=3).stderr, f"while {held} is locked")
+        copied(world, data, to)
 
 
 def test_a_file_that_is_being_written_is_waited_for(_):
@@ -176,14 +179,18 @@ def test_a_file_that_is_being_written_is_waited_for(_):
         path = data / "hosts" / "web1" / "net.rrd"
         shutil.copy(data / "hosts" / "web1" / "state.rrd", path)
         whole = path.read_bytes()
+        copied(world, data, world.folder / "copy")
+        (world.folder / "copy" / "hosts" / "web1" / "net.rrd").unlink()
         with open(path, "r+b") as writer:
             fcntl.lockf(writer, fcntl.LOCK_EX)  # as librrd does
             writer.write(b"x" * 5000)
             writer.flush()
             with subprocess.Popen([TWOBEAT, "copy", world.folder / "copy", "--data", data], stdout=subprocess.DEVNULL) as process:
-                wait_until(lambda: (world.folder / "copy" / "hosts").exists(), 20, "the copy begins")
+                wait_until(lambda: (world.folder / "copy" / "new").exists(), 20, "the copy begins")
                 until = time.monotonic() + 0.5
                 wait_until(lambda: time.monotonic() > until, 5, "half a second")
+                for words in (("status",), ("uptime", "--days", 1)):
+                    world.twobeat(*words, "--data", world.folder / "copy", "--data", data)  # readers need not wait
                 check(process.poll() is None, "it waits")
                 writer.seek(0)
                 writer.write(whole[:5000])

@@ -192,6 +192,38 @@ static void an_outage_is_told_by_one_record(void **state)
     timeline_free(&second);
 }
 
+/* What somebody said was up stays an outage that is listed, though another record tells most of the time around it. */
+static void what_was_said_to_be_up_is_listed(void **state)
+{
+    (void)state;
+    struct timeline most = {0}, said = {0};
+    struct merged merged = {0};
+    char reason[] = "so";
+    struct timeline_relabel relabel = {.id = 1, .number = 2, .state = STATE_UP, .reason = reason};
+    add(&most, 0, STATE_UP, CAUSE_NONE);
+    add(&most, 100, STATE_UNKNOWN, CAUSE_RECEIVER_OFF);
+    add(&most, 110, STATE_UP, CAUSE_NONE);
+    add(&said, 90, STATE_UP, CAUSE_NONE);
+    add(&said, 100, STATE_DOWN, CAUSE_SILENT);
+    add(&said, 110, STATE_UP, CAUSE_NONE);
+    add(&said, 120, STATE_UNKNOWN, CAUSE_RECEIVER_OFF);
+    assert_int_equal(timeline_add_relabel(&said, &relabel), 0);
+    timeline_relabel(&said);
+    struct merge_part parts[] = {{&most, 1000}, {&said, 1000}};
+    assert_int_equal(merge_parts(parts, 2, &merged), 0);
+    struct outage outage;
+    size_t index = 0;
+    assert_true(outages_next(&merged.timeline, 0, 1000, merged.limit, &index, &outage));
+    assert_int_equal(outage.from, 100);
+    assert_int_equal(outage.to, 110);
+    assert_int_equal(outage.state, STATE_UP);
+    assert_int_equal(outage.told, STATE_DOWN);
+    assert_false(outages_next(&merged.timeline, 0, 1000, merged.limit, &index, &outage));
+    merged_free(&merged);
+    timeline_free(&most);
+    timeline_free(&said);
+}
+
 /* A copy that is old says nothing of what came after it; a record that never heard the host does not end it. */
 static void an_old_copy_is_unknown_and_not_down(void **state)
 {
@@ -262,9 +294,10 @@ static void rows_of_a_log_hold_its_seconds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_the_best_of_each_second),   cmocka_unit_test(one_record_is_the_merge_of_one),
-        cmocka_unit_test(an_outage_is_told_by_one_record), cmocka_unit_test(an_old_copy_is_unknown_and_not_down),
-        cmocka_unit_test(rows_are_merged_to_the_larger),   cmocka_unit_test(rows_of_a_log_hold_its_seconds),
+        cmocka_unit_test(takes_the_best_of_each_second),    cmocka_unit_test(one_record_is_the_merge_of_one),
+        cmocka_unit_test(an_outage_is_told_by_one_record),  cmocka_unit_test(an_old_copy_is_unknown_and_not_down),
+        cmocka_unit_test(rows_are_merged_to_the_larger),    cmocka_unit_test(rows_of_a_log_hold_its_seconds),
+        cmocka_unit_test(what_was_said_to_be_up_is_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
