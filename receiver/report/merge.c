@@ -170,17 +170,33 @@ static int take_piece(struct walk *walk, int64_t at, int64_t to)
     return 0;
 }
 
+/* Whether the record will say nothing more of the host, which is forgotten there or has moved to other receivers. */
+static bool is_left(const struct merge_part *part)
+{
+    const struct timeline *timeline = part->timeline;
+    const struct timeline_span *last = timeline->count > 0 ? &timeline->spans[timeline->count - 1] : NULL;
+    return !last || (last->state == STATE_UNKNOWN && (last->cause == CAUSE_FORGOTTEN || last->cause == CAUSE_MOVED));
+}
+
+/* The end of the merge: the latest limit of those parts that still have the host, else of those that had it, else of all. */
+static int64_t latest_limit(const struct merge_part *parts, size_t count)
+{
+    int best = -1;
+    int64_t limit = 0;
+    for (size_t i = 0; i < count; i++) {
+        int knows = parts[i].timeline->count == 0 ? 0 : is_left(&parts[i]) ? 1 : 2;
+        if (knows > best || (knows == best && parts[i].limit > limit))
+            limit = parts[i].limit;
+        best = knows > best ? knows : best;
+    }
+    return limit;
+}
+
 int merge_parts(const struct merge_part *parts, size_t count, struct merged *out)
 {
     struct walk walk = {.parts = parts, .count = count, .out = out};
-    bool known = false;
     assert(count <= MERGE_PARTS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        bool knows = parts[i].timeline->count > 0;
-        if ((knows && !known) || (knows == known && parts[i].limit > out->limit))
-            out->limit = parts[i].limit;
-        known = known || knows;
-    }
+    out->limit = latest_limit(parts, count);
     /* Whoever goes furthest has the last word, as in a record alone: its last span is open. */
     for (size_t i = 0; i < count; i++)
         walk.limit[i] = parts[i].limit >= out->limit ? INT64_MAX : parts[i].limit;

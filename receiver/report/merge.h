@@ -23,9 +23,8 @@ struct merge_part {
 /* Zero-initialise; release with merged_free. */
 struct merged {
     struct timeline timeline; /* refers to what belongs to the parts, which must live longer */
-    size_t
-        *tellers;  /* of each span: the part whose span it is, or MERGE_NOBODY (unknown, since no record goes there) */
-    int64_t limit; /* the latest of those parts that know the host: the end of the timeline */
+    size_t *tellers; /* of each span: the part whose span it is, or MERGE_NOBODY: unknown, since no record goes there */
+    int64_t limit;   /* the end of the timeline: the latest of those parts that have the host and did not forget it */
 };
 
 /* Merges up to MERGE_PARTS_MAX parts. A stretch in which the merged state stays the same is told by one of them, the one

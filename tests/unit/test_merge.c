@@ -247,6 +247,29 @@ static void an_old_copy_is_unknown_and_not_down(void **state)
     timeline_free(&cut_off);
 }
 
+/* The receiver that a host has left does not end it; what it was told there before still counts. */
+static void a_host_that_moved_lives_where_it_went(void **state)
+{
+    (void)state;
+    struct timeline left = {0}, went = {0};
+    struct merged merged = {0};
+    struct uptime seconds;
+    add(&left, 0, STATE_UP, CAUSE_NONE);
+    add(&left, 50, STATE_UNKNOWN, CAUSE_MOVED);
+    add(&went, 48, STATE_UP, CAUSE_NONE);
+    struct merge_part parts[] = {{&left, 300}, {&went, 200}};
+    for (size_t count = 2; count >= 1; count--) {
+        assert_int_equal(merge_parts(parts, count, &merged), 0);
+        assert_int_equal(merged.limit, count == 2 ? 200 : 300);
+        assert_int_equal(merged.timeline.count, count == 2 ? 1 : 2);
+        uptime_count(&merged.timeline, 0, 300, merged.limit, &seconds);
+        assert_int_equal(seconds.up, count == 2 ? 200 : 50);
+        merged_free(&merged);
+    }
+    timeline_free(&left);
+    timeline_free(&went);
+}
+
 static void rows_are_merged_to_the_larger(void **state)
 {
     (void)state;
@@ -297,7 +320,7 @@ int main(void)
         cmocka_unit_test(takes_the_best_of_each_second),    cmocka_unit_test(one_record_is_the_merge_of_one),
         cmocka_unit_test(an_outage_is_told_by_one_record),  cmocka_unit_test(an_old_copy_is_unknown_and_not_down),
         cmocka_unit_test(rows_are_merged_to_the_larger),    cmocka_unit_test(rows_of_a_log_hold_its_seconds),
-        cmocka_unit_test(what_was_said_to_be_up_is_listed),
+        cmocka_unit_test(what_was_said_to_be_up_is_listed), cmocka_unit_test(a_host_that_moved_lives_where_it_went),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
