@@ -82,11 +82,20 @@ static void test_faults(void **state)
         uint8_t value;
         enum datagram_fault fault;
     } rows[] = {
-        {3, 2, DATAGRAM_BAD_VERSION}, {0, 'x', DATAGRAM_BAD_VERSION}, {4, 0, DATAGRAM_BAD_HEADER},
-        {4, 4, DATAGRAM_BAD_HEADER},  {4, 6, DATAGRAM_OK},    {4, 255, DATAGRAM_BAD_HEADER},
-        {5, 0, DATAGRAM_BAD_HEADER},  {6, 0, DATAGRAM_BAD_HEADER},    {6, 100, DATAGRAM_BAD_LENGTH},
-        {7, 1, DATAGRAM_BAD_HEADER},  {32, '.', DATAGRAM_BAD_HEADER}, {4, 2, DATAGRAM_OK},
-        {5, 255, DATAGRAM_OK},        {8, 0xff, DATAGRAM_OK},
+        {3, 2, DATAGRAM_BAD_VERSION},
+        {0, 'x', DATAGRAM_BAD_VERSION},
+        {4, 0, DATAGRAM_BAD_HEADER},
+        {4, 4, DATAGRAM_BAD_HEADER},
+        {4, 6, DATAGRAM_OK},
+        {4, 255, DATAGRAM_BAD_HEADER},
+        {5, 0, DATAGRAM_BAD_HEADER},
+        {6, 0, DATAGRAM_BAD_HEADER},
+        {6, 100, DATAGRAM_BAD_LENGTH},
+        {7, 1, DATAGRAM_BAD_HEADER},
+        {32, '.', DATAGRAM_BAD_HEADER},
+        {4, 2, DATAGRAM_OK},
+        {5, 255, DATAGRAM_OK},
+        {8, 0xff, DATAGRAM_OK},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

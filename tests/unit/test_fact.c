@@ -130,7 +130,8 @@ static void test_refused(void **state)
         assert_false(reads(bytes, cut));
     for (unsigned type = 0; type < 256; type++) {
         uint8_t short_fact[2] = {(uint8_t)type, 0};
-        assert_int_equal(reads(short_fact, 2), type == FACT_JUDGED || type == FACT_DROPS || type == FACT_WINDOWS || type == FACT_CONTACT);
+        assert_int_equal(reads(short_fact, 2),
+                         type == FACT_JUDGED || type == FACT_DROPS || type == FACT_WINDOWS || type == FACT_CONTACT);
     }
     /* Times that no clock tells, and an absence that ends before it begins. */
     static const uint8_t far[] = {FACT_JUDGED, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1};
