@@ -91,7 +91,8 @@ uint64_t observe_count(const struct observation *o, struct instant from, struct 
     return o->beats - o->before[(uint64_t)first % OBSERVED_S];
 }
 
-/* Whether a host is taken to be up, so that it should be heard. */
+/* Whether a host is taken to be up, so that it should be heard. One that stayed silent although we could hear again may well be
+ * dead: were it counted, a few dead hosts would vouch for each other and none of them ever be judged. */
 static bool should_be_heard(const struct host *host)
 {
     if (!host || !host->heard || expectation_interval_ns(&host->expectation) <= 0)
@@ -100,7 +101,7 @@ static bool should_be_heard(const struct host *host)
     if (!record || record->facts.ended)
         return true;
     const struct silence *s = &record->facts;
-    return !(s->judged || s->cut_off || s->by_path || s->goodbye != GOODBYE_NONE);
+    return !(s->judged || s->cut_off || host->recovered || s->by_path || s->goodbye != GOODBYE_NONE);
 }
 
 /* Looks at every host, so at most once a second. */
