@@ -395,7 +395,8 @@ void verdict_absence(struct host *host, const struct absence *absence, const str
             host->deadline[1] = moved(host->deadline[1], length_ns);
         }
     }
-    host->waiting = false;
+    /* That we hear somebody again does not tell of other receivers: who waits for them waits on, unless this is another process. */
+    host->waiting = !restart && s && s->cut_off && !s->judged && !instant_before(s->contact_at, INSTANT_NEVER);
     if (host->silence)
         telling_update(host, c);
 }
