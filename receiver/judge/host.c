@@ -220,6 +220,9 @@ void host_visit(struct codec *codec, struct host *host)
     host->state = (enum state)visit_enum(codec, host->state, STATE_COUNT);
     host->cause = (enum cause)visit_enum(codec, host->cause, CAUSE_COUNT);
     codec_i64(codec, &host->since);
+    visit_instant(codec, &host->back_at);
+    host->back_state = (enum state)visit_enum(codec, host->back_state, STATE_COUNT);
+    host->back_cause = (enum cause)visit_enum(codec, host->back_cause, CAUSE_COUNT);
     codec_u32(codec, &host->lines);
     averages_visit(codec, &host->averages);
     codec_u32(codec, &host->averaged);

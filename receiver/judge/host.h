@@ -104,9 +104,9 @@ struct host {
     bool relabelled; /* this outage, by a person, as `label`; shown until it is over, and nothing else */
     enum state label;
 
-    /* What other receivers are told, of this process only: since when it has been up, and what it was before. */
-    struct instant back_at; /* 0: longer than is known */
-    enum state back_state;
+    /* What other receivers are told: since when it has been up, and what it was before. */
+    struct instant back_at; /* 0: ever */
+    enum state back_state;  /* unknown: it was not heard here, and nothing proves what it was */
     enum cause back_cause;
 
     /* record */

@@ -51,8 +51,8 @@ enum peer_answer_kind {
 struct peer_answer {
     uint8_t kind;
     uint32_t age_ms;  /* since its newest beat was due; silent: since when this receiver would have heard one */
-    uint32_t back_ms; /* heard: since when it has been up without a break; UINT32_MAX: longer than is known */
-    uint8_t state;    /* ... and what it was before that */
+    uint32_t back_ms; /* heard: since when it has been up without a break; UINT32_MAX: ever */
+    uint8_t state;    /* ... and what it was before that; unknown: the answerer did not hear it, and cannot tell */
     uint8_t cause;
 };
 

@@ -159,11 +159,15 @@ static void paint_missed(struct canvas *canvas, const struct silence *s, const s
     }
 }
 
-/* Another receiver heard it: up since it was missed here, or since it was back there. */
+/* Another receiver heard it: up since it was missed here, or since it was back there. If that one cannot tell what it was before, then
+ * it is what was made of it here. */
 static void paint_path(struct canvas *canvas, const struct silence *s, const struct circumstances *c)
 {
     if (s->broken) {
-        append(canvas, start_edge(s, c, s->broken_state, s->broken_cause));
+        if (s->broken_state != STATE_UNKNOWN || s->broken_cause == CAUSE_AGENT_STOPPED)
+            append(canvas, start_edge(s, c, s->broken_state, s->broken_cause));
+        else if (s->judged || s->cut_off)
+            paint_missed(canvas, s, c);
         append(canvas, exactly(s->beat_at, STATE_UP, CAUSE_PATH));
     } else if (!s->by_path) {
         append(canvas, start_edge(s, c, STATE_UP, CAUSE_PATH));

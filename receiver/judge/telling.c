@@ -166,17 +166,36 @@ static bool remember(struct silence_record *record, const struct told *told, uin
     return true;
 }
 
-/* Remembers since when a host has been up, for other receivers that do not hear it. */
-static void note_return(struct host *host, const struct silence_span *spans, uint32_t count)
+/* What it was before the end of the silence, had this receiver been there all the time; only if the host itself proves it. */
+static bool find_proven_end(const struct host *host, const struct verdict_context *c, struct silence_span spans[2])
 {
-    if (!host->silence->facts.ended || count < 2 || spans[count - 1].state != STATE_UP)
+    struct window windows[SILENCE_WINDOWS_MAX + 1];
+    struct silence_span all[SILENCE_SPANS_MAX];
+    struct circumstances circumstances = circumstances_of(host, c, windows);
+    circumstances.absence_count = 0;
+    size_t count = silence_spans(&host->silence->facts, &circumstances, all);
+    if (count < 2 || all[count - 1].state != STATE_UP)
+        return false;
+    spans[0] = all[count - 2];
+    spans[1] = all[count - 1];
+    return spans[0].cause == CAUSE_REBOOT || spans[0].cause == CAUSE_SHUTDOWN || spans[0].cause == CAUSE_FROZEN;
+}
+
+/* Remembers since when a host has been up, for other receivers that do not hear it. What was not heard here is not known to have
+ * been up, whatever is recorded. */
+static void note_return(struct host *host, const struct silence_span *spans, uint32_t count,
+                        const struct verdict_context *c)
+{
+    struct silence_span proven[2];
+    if (!host->silence->facts.ended || count < 2 || spans[count - 1].state != STATE_UP ||
+        spans[count - 2].state == STATE_UP)
         return;
-    const struct silence_span *before = &spans[count - 2];
-    if (before->state != STATE_DOWN && before->state != STATE_ADMIN)
-        return;
-    host->back_at = spans[count - 1].from;
-    host->back_state = before->state;
-    host->back_cause = before->cause;
+    const struct silence_span *last = spans + count - 2;
+    if (last[0].state == STATE_UNKNOWN && last[0].cause != CAUSE_AGENT_STOPPED && find_proven_end(host, c, proven))
+        last = proven;
+    host->back_at = last[1].from;
+    host->back_state = last[0].state;
+    host->back_cause = last[0].cause;
 }
 
 void telling_update(struct host *host, const struct verdict_context *c)
@@ -203,7 +222,7 @@ void telling_update(struct host *host, const struct verdict_context *c)
         tell_line(host, &told[i], &spans[i], i < record->told_count ? record->told[i].number : 0, c);
     if (!remember(record, told, count))
         *c->failed = true;
-    note_return(host, spans, count);
+    note_return(host, spans, count, c);
 }
 
 void telling_begin(struct host *host, const struct verdict_context *c)
@@ -223,6 +242,9 @@ void telling_first(struct host *host, struct instant at, const struct verdict_co
     struct told told = {.at = labels_second(c->labels, at), .state = STATE_UP, .cause = CAUSE_NONE};
     struct silence_span span = {.from = at, .earliest = at, .latest = at};
     tell_line(host, &told, &span, 0, c);
+    host->back_at = at;
+    host->back_state = STATE_UNKNOWN;
+    host->back_cause = CAUSE_NONE;
 }
 
 void telling_cut(struct host *host, int64_t at, const struct verdict_context *c)
