@@ -66,7 +66,7 @@ void path_agreed(struct host *host, const struct verdict_context *c)
 void path_cut_off(struct host *host, const struct verdict_context *c)
 {
     struct silence *s = silence_of(host, c);
-    if (!s || s->judged || s->cut_off)
+    if (!s || s->judged || (s->cut_off && !instant_before(s->contact_at, INSTANT_NEVER)))
         return;
     s->cut_off = host->waiting = true;
     s->contact_at = INSTANT_NEVER;

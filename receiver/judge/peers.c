@@ -55,7 +55,7 @@ int peers_add(struct peers *peers, const char *name, uint64_t session)
     size_t len = strnlen(name, NAME_LEN_MAX);
     memcpy(peer->name, name, len);
     peer->session = session ? session : 1;
-    peer->beat_at = peer->heard_at = peer->contact_at = INSTANT_LONG_AGO;
+    peer->beat_at = peer->heard_at = peer->contact_at = peer->confirmed_at = INSTANT_LONG_AGO;
     peers->peers[place] = peer;
     return place;
 }
@@ -79,15 +79,17 @@ static void challenge_value(const struct peer *peer, const uint8_t secret[PROOF_
 }
 
 /* What the other side says of us: it wants a proof, or has heard a datagram of ours. */
-static void hear_of_us(struct peer *peer, const struct peer_head *head)
+static void hear_of_us(struct peer *peer, struct instant now, const struct peer_head *head)
 {
     if (head->challenged == peer->session && memcmp(peer->echo, head->challenge, ECHO_LEN) != 0) {
         memcpy(peer->echo, head->challenge, ECHO_LEN);
         peer->echo_is_new = true;
     }
     const struct peer_sent *sent = peer_asked(peer, head->heard);
-    if (peer->proven && sent)
-        peer->contact_at = instant_later(peer->contact_at, sent->at);
+    if (!peer->proven || !sent || !instant_before(peer->contact_at, sent->at))
+        return;
+    peer->contact_at = sent->at;
+    peer->confirmed_at = now;
 }
 
 enum peer_hearing peer_hear(struct peer *peer, struct instant now, const uint8_t secret[PROOF_SECRET_LEN],
@@ -104,7 +106,7 @@ enum peer_hearing peer_hear(struct peer *peer, struct instant now, const uint8_t
             peer->unproven = head->session;
             peer->challenge_is_new = true;
             if (!peer->proven) /* neither has heard the other yet: both must be challenged before anything is believed */
-                hear_of_us(peer, head);
+                hear_of_us(peer, now, head);
             return PEER_UNPROVEN;
         }
         peer->proven = true;
@@ -119,7 +121,7 @@ enum peer_hearing peer_hear(struct peer *peer, struct instant now, const uint8_t
     peer->heard_at = now;
     peer->stopped = false;
     peer->datagrams++;
-    hear_of_us(peer, head);
+    hear_of_us(peer, now, head);
     return PEER_PROVEN;
 }
 

@@ -49,7 +49,8 @@ bool receiver_is_vouched_for(const struct receiver *receiver, const struct host 
     return false;
 }
 
-/* Whether contact with a peer, or the gateway, was lost together with the host. */
+/* Whether contact with a peer, or the gateway, was lost together with the host; or again, after it had returned. Contact is what goes
+ * both ways: one that is heard but does not hear us is no loss. */
 static bool was_lost_together(const struct receiver *receiver, const struct host *host)
 {
     int64_t interval_ns = expectation_interval_ns(&host->expectation);
@@ -57,8 +58,10 @@ static bool was_lost_together(const struct receiver *receiver, const struct host
     const struct silence *s = open_silence(host);
     struct instant since = instant_add(s ? s->last : host->expectation.last, -apart_ns);
     const struct peers *peers = &receiver->peers;
+    if (s && s->cut_off)
+        since = s->contact_at;
     for (unsigned i = 0; i < PEERS_MAX; i++)
-        if (peers->peers[i] && !instant_before(peers->peers[i]->heard_at, since))
+        if (peers->peers[i] && !instant_before(peers->peers[i]->confirmed_at, since))
             return true;
     return peers->gateway_lost && !instant_before(peers->gateway_lost_at, since);
 }
