@@ -104,10 +104,12 @@ static void visit_lost(struct codec *codec, struct fact_lost *lost)
 
 static void visit_path(struct codec *codec, struct fact_path *path, struct instant now)
 {
-    uint8_t broken = path->broken, state = (uint8_t)path->state, cause = (uint8_t)path->cause;
+    uint8_t flags = (uint8_t)(path->broken | path->late << 1), state = (uint8_t)path->state,
+            cause = (uint8_t)path->cause;
     visit_before(codec, &path->at, now);
-    codec_u8(codec, &broken);
-    path->broken = broken != 0;
+    codec_u8(codec, &flags);
+    path->broken = flags & 1;
+    path->late = flags & 2;
     if (!path->broken)
         return;
     visit_before(codec, &path->back, now);

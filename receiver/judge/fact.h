@@ -71,6 +71,7 @@ struct fact_forgotten {
 
 struct fact_path {
     struct instant at; /* the newest beat that it heard was due then, or a little later */
+    bool late;         /* since then it is late there, too */
     bool broken;       /* it has been up there since `back` only, and in this state before; else all the time */
     struct instant back;
     enum state state;

@@ -39,10 +39,12 @@ void path_heard(struct host *host, const struct fact_path *path, const struct ve
     telling_update(host, c);
     if (!verdict_begin_silence(host, path->at, c))
         return;
-    expect_from(host, path->at);
+    /* Who hears of it late has no fewer chances for that: the next beat may be on its way here, too. */
+    struct instant timely = instant_add(c->now, -expectation_interval_ns(&host->expectation));
+    expect_from(host, path->late ? path->at : instant_later(path->at, timely));
     s = &host->silence->facts;
     s->by_path = true;
-    s->expected = host->deadline[0];
+    s->expected = instant_add(path->at, expectation_grace_ns(&host->expectation) - s->interval_ns);
     host->moves = 0;
     host->restarted = host->recovered = host->waiting = false;
     telling_begin(host, c);

@@ -219,7 +219,9 @@ static struct peer_answer answer_question(const struct receiver *receiver, const
     bool later = host->agent_start == question->agent_start ? host->expectation.number > question->number
                                                             : age_ms < question->age_ms;
     if (later) {
-        answer.kind = late ? PEER_LATE : PEER_HEARD;
+        bool lapsed =
+            !instant_before(now, expectation_lapse(&host->expectation, 1)); /* whoever gave it a fresh chance */
+        answer.kind = lapsed ? PEER_LATE : PEER_HEARD;
         answer.age_ms = age_ms;
         if (host->back_at.ns != 0) {
             answer.back_ms = ms_since(now, host->back_at);
@@ -277,6 +279,7 @@ static bool take_path(struct receiver *receiver, struct host *host, struct insta
     if (!instant_before(instant_add(s->last, s->interval_ns / 2), at))
         return false;
     struct fact fact = {.type = FACT_PATH, .now = now, .host = host->id, .path = {.at = at}};
+    fact.path.late = answer->kind == PEER_LATE;
     if (answer->back_ms != UINT32_MAX) {
         struct instant back = instant_earlier(instant_add(asked_at, -(int64_t)answer->back_ms * NS_PER_MS), at);
         fact.path.broken = instant_before(s->last, back);

@@ -9,6 +9,8 @@
 
 /* Hosts lost within this time of each other, or an interval if that is longer, were lost together. */
 #define TOGETHER_MIN_NS (60 * NS_PER_S)
+/* A beat of a peer may come later than the one before by that much. */
+#define SLOW_BEAT_NS (2 * NS_PER_S)
 
 static const struct silence *open_silence(const struct host *host)
 {
@@ -49,9 +51,16 @@ bool receiver_is_vouched_for(const struct receiver *receiver, const struct host 
     return false;
 }
 
+/* Whether there is contact, though no answer came in time: nobody waits for a slow one. */
+static bool is_there(const struct peer *peer, const struct host *host, struct instant now)
+{
+    return !instant_before(peer->confirmed_at, host->deadline[0]) &&
+           instant_since(now, peer->confirmed_at) < PEER_BEAT_NS + SLOW_BEAT_NS;
+}
+
 /* Whether contact with a peer, or the gateway, was lost together with the host; or again, after it had returned. Contact is what goes
  * both ways: one that is heard but does not hear us is no loss. */
-static bool was_lost_together(const struct receiver *receiver, const struct host *host)
+static bool was_lost_together(const struct receiver *receiver, const struct host *host, struct instant now)
 {
     int64_t interval_ns = expectation_interval_ns(&host->expectation);
     int64_t apart_ns = interval_ns > TOGETHER_MIN_NS ? interval_ns : TOGETHER_MIN_NS;
@@ -61,7 +70,8 @@ static bool was_lost_together(const struct receiver *receiver, const struct host
     if (s && s->cut_off)
         since = s->contact_at;
     for (unsigned i = 0; i < PEERS_MAX; i++)
-        if (peers->peers[i] && !instant_before(peers->peers[i]->confirmed_at, since))
+        if (peers->peers[i] && !instant_before(peers->peers[i]->confirmed_at, since) &&
+            !is_there(peers->peers[i], host, now))
             return true;
     return peers->gateway_lost && !instant_before(peers->gateway_lost_at, since);
 }
@@ -73,7 +83,7 @@ static void weigh(struct receiver *receiver, struct host *host, struct instant n
     if (record && record->peers_silent)
         fact.type = FACT_AGREED;
     else if (!receiver_is_vouched_for(receiver, host) && !(record && record->peers_strange) &&
-             was_lost_together(receiver, host))
+             was_lost_together(receiver, host, now))
         fact.type = FACT_CUT_OFF;
     else
         return;
