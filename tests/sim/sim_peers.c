@@ -149,8 +149,8 @@ static int run_one(char **argv)
 static int run_all(bool is_long)
 {
     uint64_t times = is_long ? 20 : 1;
-    int failed = run_table(HOSTS, 4 * times);
-    failed |= run_table(FEW_HOSTS, 6 * times);
+    int failed = run_table(HOSTS, 2 * times);
+    failed |= run_table(FEW_HOSTS, 3 * times);
     if (is_long)
         failed |= run_table(MANY_HOSTS, times / 4);
     failed |= peers_trouble(times);
