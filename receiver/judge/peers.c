@@ -154,7 +154,7 @@ void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF
 void peer_take_leave(struct peer *peer)
 {
     peer->stopped = true;
-    peer->heard_at = peer->contact_at = INSTANT_LONG_AGO;
+    peer->heard_at = peer->contact_at = peer->confirmed_at = INSTANT_LONG_AGO;
 }
 
 const struct peer_sent *peer_asked(const struct peer *peer, uint64_t counter)
