@@ -66,6 +66,13 @@ void peers_remove(struct peers *peers, unsigned place)
     peers->peers[place] = NULL;
 }
 
+void peers_resume(struct peers *peers, struct instant ended)
+{
+    for (unsigned i = 0; i < PEERS_MAX; i++)
+        if (peers->peers[i] && instant_before(ended, INSTANT_NEVER))
+            peers->peers[i]->confirmed_at = ended;
+}
+
 bool peer_is_heard(const struct peer *peer, struct instant now)
 {
     return instant_since(now, peer->heard_at) < PEER_LOST_NS;

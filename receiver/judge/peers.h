@@ -91,6 +91,10 @@ int peers_find(const struct peers *peers, const char *name, size_t name_len);
 int peers_add(struct peers *peers, const char *name, uint64_t session);
 void peers_remove(struct peers *peers, unsigned place);
 
+/* The run before ended then (INSTANT_NEVER: there was none). Whether there was contact by then is not known; a peer that is not found again
+ * may have been lost with the hosts that are silent since. */
+void peers_resume(struct peers *peers, struct instant ended);
+
 /* Whether a peer has been heard lately. */
 bool peer_is_heard(const struct peer *peer, struct instant now);
 

@@ -295,6 +295,7 @@ enum labels_change receiver_start(struct receiver *receiver, struct instant now,
         if (receiver->hosts.hosts[id])
             numbers_store_all(&receiver->hosts.hosts[id]->numbers);
     receiver->peers.cut_off = true; /* hosts may wait for contact since the last run */
+    peers_resume(&receiver->peers, off_from);
     int64_t before_ns = offset_of(&receiver->labels, wall.ns - now.ns);
     forget_as_asked(receiver, instant_earlier(off_from, now));
     enum labels_change change = labels_start(&receiver->labels, now, wall);

@@ -177,10 +177,10 @@ void world_start_node(struct world *world, size_t index)
     receiver_take(node->receiver, &told); /* they are stored */
     receiver_output_free(&told);
     struct wall wall = {(node->wall_s * NS_PER_S) + world->now};
-    (void)receiver_start(node->receiver, now, wall, node->has_run ? node->alive : INSTANT_NEVER);
     for (size_t to = 0; to < world->node_count; to++)
         if (to != index)
             node->place[to] = receiver_add_peer(node->receiver, world->nodes[to].name, sim_random_next(&world->random));
+    (void)receiver_start(node->receiver, now, wall, node->has_run ? node->alive : INSTANT_NEVER);
     node->has_run = true;
     node->alive = now;
     node->commit_at = world->now + COMMIT_NS;

@@ -202,7 +202,7 @@ static const struct trouble troubles[] = {
     TROUBLE("a recording, every host and the peer die", 100, ALL_AND_PEER_DIE, 2, .prepare = record_session, .trouble = play_recording),
     TROUBLE("killed in between, path lost", 0, PATH_LOST, 2, .trouble = restart_first, .restarts = true),
     TROUBLE("killed in between, site dies", 0, SITE_DIES, 3, .trouble = restart_first, .restarts = true),
-    TROUBLE("killed in between, half isolated", 100, HALF_ISOLATED, 2, .trouble = restart_first, .restarts = true, .unsure = true),
+    TROUBLE("killed in between, half isolated", 10, HALF_ISOLATED, 2, .trouble = restart_first, .restarts = true), /* one is up: path */
     TROUBLE("a beat a second, half isolated", 0, HALF_ISOLATED, 2, .options.interval_ns = S),
     TROUBLE("a beat a second, path lost", 0, PATH_LOST, 2, .options.interval_ns = S),
     TROUBLE("a beat a second, site dies", 0, SITE_DIES, 2, .options.interval_ns = S),
