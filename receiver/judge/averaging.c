@@ -20,7 +20,8 @@ static void average(struct host *host, uint32_t count, const struct verdict_cont
 {
     for (uint32_t i = 0; i < count; i++)
         average_one(host, &host->unaveraged->beats[i], c);
-    unaveraged_drop(host->unaveraged, count);
+    if (count > 0)
+        unaveraged_drop(host->unaveraged, count);
     if (host->unaveraged->count == 0) {
         unaveraged_destroy(host->unaveraged);
         host->unaveraged = NULL;
