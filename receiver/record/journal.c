@@ -411,6 +411,8 @@ int journal_commit(struct journal *journal, const struct journal_batch *batch, s
             return -1;
         journal->synced = batch->sync;
     }
+    if (!sqlite3_get_autocommit(journal->db)) /* there was no memory to take the last one back */
+        (void)sqlite3_exec(journal->db, "ROLLBACK", NULL, NULL, NULL);
     if (run_sql(journal, "BEGIN IMMEDIATE", "write", error) != 0)
         return -1;
     if (put_batch(journal, batch, error) != 0 || run_sql(journal, "COMMIT", "write", error) != 0) {
