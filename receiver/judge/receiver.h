@@ -159,6 +159,8 @@ const struct absence *receiver_absence(const struct receiver *receiver);
 /* Adds one, with a fresh random session. Returns its place, or -1: out of memory, or there are PEERS_MAX. */
 int receiver_add_peer(struct receiver *receiver, const char *name, uint64_t session);
 void receiver_remove_peer(struct receiver *receiver, struct instant now, unsigned place);
+/* It can be reached now: the next datagram to it is due at once. */
+void receiver_greet_peer(struct receiver *receiver, unsigned place);
 const struct peers *receiver_peers(const struct receiver *receiver);
 /* The payload of a datagram opened with the key of that peer. Returns the length of the payload to be answered at once, 0: none; never
  * longer than `len`. */

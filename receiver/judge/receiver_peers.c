@@ -48,6 +48,11 @@ void receiver_remove_peer(struct receiver *receiver, struct instant now, unsigne
     receiver_expect_contact(receiver, now);
 }
 
+void receiver_greet_peer(struct receiver *receiver, unsigned place)
+{
+    receiver->peers.peers[place]->beat_at = INSTANT_LONG_AGO;
+}
+
 const struct peers *receiver_peers(const struct receiver *receiver)
 {
     return &receiver->peers;

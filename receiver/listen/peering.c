@@ -172,6 +172,8 @@ static void take_address(struct peering *peering, struct way *way, const struct 
         bool known = found->ai_family == AF_INET || found->ai_family == AF_INET6;
         if (!known || !peering->has_family[found->ai_family == AF_INET6])
             continue;
+        if (way->to_len == 0) /* what was due before went nowhere */
+            receiver_greet_peer(peering->receiver, (unsigned)(way - peering->ways));
         memcpy(&way->to, found->ai_addr, found->ai_addrlen);
         way->to_len = found->ai_addrlen;
         way->lookup_at = instant_add(peering->now, LOOKUP_EVERY_NS);
