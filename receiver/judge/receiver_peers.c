@@ -212,6 +212,21 @@ static struct instant attests_from(const struct receiver *receiver, const struct
     return from;
 }
 
+/* When its newest beat was due. What waited in the socket while this receiver stood still is dated at the end of that, and may have come
+ * at its beginning: others are told no more than is certain. */
+static struct instant surely_due(const struct receiver *receiver, const struct host *host)
+{
+    struct instant due = host->expectation.last;
+    for (size_t i = receiver->absence_count; i > 0; i--) {
+        const struct absence *a = &receiver->absences[i - 1];
+        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == host->heard_at.ns)
+            return instant_add(due, -instant_since(a->to, a->from));
+        if (instant_before(a->to, host->heard_at))
+            break;
+    }
+    return due;
+}
+
 static struct peer_answer answer_question(const struct receiver *receiver, const struct peer_question *question,
                                           struct instant now)
 {
@@ -219,7 +234,7 @@ static struct peer_answer answer_question(const struct receiver *receiver, const
     const struct host *host = host_table_find(&receiver->hosts, question->name, question->name_len);
     if (!host || !host->heard || receiver_absence(receiver))
         return answer;
-    uint32_t age_ms = ms_since(now, host->expectation.last);
+    uint32_t age_ms = ms_since(now, surely_due(receiver, host));
     bool late = !instant_before(now, host->deadline[0]);
     bool later = host->agent_start == question->agent_start ? host->expectation.number > question->number
                                                             : age_ms < question->age_ms;
