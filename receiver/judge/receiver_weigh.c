@@ -4,7 +4,10 @@
  *   somebody answered       those who judge the host have not heard it: it is down
  *   somebody was there      but did not answer, or does not judge it: as if there was nobody
  *   all were lost with it   nobody can tell
- *   all were lost before    as if there was nobody */
+ *   all were lost before    as if there was nobody
+ *
+ * A peer is there if something of ours reached it, or something of its reached us, since the host is late; one that has long not heard
+ * us, though it goes on speaking, is as good as lost before. */
 #include "receiver/judge/receiver_internal.h"
 
 /* Hosts lost within this time of each other, or an interval if that is longer, were lost together. */
@@ -45,7 +48,8 @@ bool receiver_is_vouched_for(const struct receiver *receiver, const struct host 
         return false; /* nobody else judges it */
     for (unsigned i = 0; i < PEERS_MAX; i++) {
         const struct peer *peer = receiver->peers.peers[i];
-        if (peer && !instant_before(peer->contact_at, host->deadline[0]))
+        if (peer && (!instant_before(peer->contact_at, host->deadline[0]) ||
+                     !instant_before(peer->heard_at, host->deadline[0])))
             return true;
     }
     return false;
