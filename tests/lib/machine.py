@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""machine.py [--boot-id ID] [--uptime SECONDS] [--net PID] PROGRAM [ARGUMENT...] - runs a program as if on another machine.
+"""machine.py [--boot-id ID] [--uptime SECONDS] PROGRAM [ARGUMENT...] - runs a program as if on another machine.
 
 --boot-id   the kernel tells this boot id, by a bind mount in a mount namespace of its own
 --uptime    the kernel says that it has been running for so long, by a time namespace: CLOCK_BOOTTIME and CLOCK_MONOTONIC
             (and with them /proc/uptime) begin there and run on; the wall clock is that of this machine
---net       in the network namespace of that process
 
 It becomes PROGRAM by exec, so the process id stays. Needs root.
 """
@@ -16,7 +15,7 @@ import pathlib
 import tempfile
 import time
 
-CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWNET = 0x80, 0x20000, 0x40000000
+CLONE_NEWTIME, CLONE_NEWNS = 0x80, 0x20000
 MS_REC, MS_SLAVE, MS_BIND = 16384, 1 << 19, 4096
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -61,11 +60,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--boot-id")
     parser.add_argument("--uptime", type=float)
-    parser.add_argument("--net", type=int)
     parser.add_argument("program", nargs=argparse.REMAINDER)
     how = parser.parse_args()
-    if how.net is not None:
-        enter(f"/proc/{how.net}/ns/net", CLONE_NEWNET)
     if how.boot_id:
         take_boot_id(how.boot_id)
     if how.uptime is not None:

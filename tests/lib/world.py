@@ -94,7 +94,15 @@ def write_private(path, text):
 
 
 def write_config(path, settings):
-    return write_private(path, "".join(f"{name} = {quoted(value)}\n" for name, value in settings.items()))
+    """A dictionary is blocks of that name: {title: {setting: value}}."""
+    lines = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            lines += [f"{name} {quoted(title)} {{ {' '.join(f'{k} = {quoted(v)}' for k, v in block.items())} }}\n"
+                      for title, block in value.items()]
+        else:
+            lines.append(f"{name} = {quoted(value)}\n")
+    return write_private(path, "".join(lines))
 
 
 running = []  # every process of every world, for the case that this program itself is told to end
