@@ -5,16 +5,17 @@ import os
 import sys
 
 import test_peers
+import sites
 import world
 
 SEEDS = int(os.environ.get("TWOBEAT_SEEDS", 20))
 
 if __name__ == "__main__":
     world.check(world.AGENT.exists(), f"{world.AGENT} is not built")
-    test_peers.PATIENCE_S = 60
+    sites.Fleet.patience_s = 60
     STATUS = 0
     for seed in range(world.SEED, world.SEED + SEEDS):
         world.SEED = seed
         STATUS |= world.run_tests(f"soak peers {seed}", vars(test_peers), at_once=8)
-    test_peers.print_latencies()
+    sites.print_latencies()
     sys.exit(STATUS)

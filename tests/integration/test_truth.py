@@ -22,18 +22,12 @@ import protocol  # noqa: E402  pylint: disable=wrong-import-position
 from network import Network  # noqa: E402  pylint: disable=wrong-import-position
 from record import check_record, check_span, close_to, recorded  # noqa: E402  pylint: disable=wrong-import-position
 from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-position
-from world import AGENT, ROOT, World, check, equal, need_root, run_tests, wait_until  # noqa: E402  pylint: disable=wrong-import-position
+from world import AGENT, ROOT, World, check, equal, need_root, run_tests, wait_for, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 MACHINE = [sys.executable, ROOT / "tests" / "lib" / "machine.py"]
 T = 1.0
 M = 0.5  # margin at that interval
 BUSY = 3.0  # how late anything may be seen on a busy machine
-
-
-def wait_for(seconds):
-    """What has to last so long, lasts so long."""
-    end = time.time() + seconds
-    wait_until(lambda: time.time() >= end, seconds + 60, "time passes")
 
 
 def next_beat(receiver, name, seconds=20):

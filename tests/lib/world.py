@@ -73,6 +73,12 @@ def sleep_until(wall, what="a point in time"):
     wait_until(lambda: time.time() >= wall, max(1, wall - time.time()) + 5, what)
 
 
+def wait_for(seconds):
+    """What has to last so long, lasts so long."""
+    end = time.time() + seconds
+    wait_until(lambda: time.time() >= end, seconds + 60, "time passes")
+
+
 def quoted(value):
     """A value as libconfuse reads it."""
     if isinstance(value, (list, tuple)):
