@@ -217,19 +217,22 @@ def test_bad_peers(rng):
 
 
 def say_again(fleet, seconds=0.0):
-    """All that the receivers said to each other, once more, and again for so long. Returns how many answers came."""
-    count, begin = 0, time.time()
-    with contextlib.closing(socket_in(fleet.network, "middle")) as s:
-        s.settimeout(0.003)
+    """All that the receivers said to each other, once more, and again for so long. Returns how many answers came. What is of one length
+    is sent from one socket, so that no answer that comes there may be longer."""
+    count, begin, sockets = 0, time.time(), {}
+    with contextlib.ExitStack() as stack:
         while True:
             for (name, other), wire in fleet.wires.items():
                 target = fleet.network.addresses[fleet.place[other]], PORT
                 origin = fleet.network.addresses[fleet.place[name]], PORT
                 for datagrams, to in ((wire.forth, target), (wire.answers, origin)):
                     for _, datagram in datagrams[-200:]:
-                        s.sendto(datagram, to)
+                        if len(datagram) not in sockets:
+                            sockets[len(datagram)] = stack.enter_context(contextlib.closing(socket_in(fleet.network, "middle")))
+                            sockets[len(datagram)].settimeout(0.003)
+                        sockets[len(datagram)].sendto(datagram, to)
                         with contextlib.suppress(socket.timeout):
-                            answer = s.recv(2048)
+                            answer = sockets[len(datagram)].recv(2048)
                             count += 1
                             check(len(answer) <= len(datagram), f"an answer of {len(answer)} bytes to {len(datagram)}")
             if time.time() >= begin + seconds:
