@@ -103,9 +103,9 @@ class Fleet:
     def states(self, receiver):
         return {host["host"]: host["state"] for host in receiver.try_ask("status")["hosts"]}
 
-    def wait_up(self, *names, receivers=None):
+    def wait_up(self, *names, receivers=None, seconds=20):
         for receiver in receivers or self:
-            wait_until(lambda r=receiver: (s := self.states(r)) and all(s.get(name) == "up" for name in names), 20,
+            wait_until(lambda r=receiver: (s := self.states(r)) and all(s.get(name) == "up" for name in names), seconds,
                        lambda r=receiver: f"{r.name}: {names} are up: {self.states(r)}")
 
     def kill(self, *names):
@@ -114,7 +114,7 @@ class Fleet:
             self.agents[name].signal(signal.SIGKILL)
         at = time.time()
         for name in names:
-            self.agents[name].process.wait(10)
+            self.agents[name].process.wait(30)
             self.agents[name].process = None
         return at
 
