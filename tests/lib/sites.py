@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import json
 import signal
 import sqlite3
 import time
@@ -195,6 +196,16 @@ class Fleet:
                 found.append((at, end))
         return found
 
+    def check_merged(self, wanted, end):
+        """What `uptime` makes of the records of all that run: {host: {state: seconds}}."""
+        words = [word for receiver in self if receiver.process is not None for word in ("--data", receiver.data)]
+        told = json.loads(self.world.twobeat("uptime", *words, "--json", "--from", self.begin, "--to", end).stdout)["hosts"]
+        equal({host["host"]: {state: host["seconds"][state] for state in RANK} for host in told}, wanted, "merged uptime")
+        for host in told:
+            counted = wanted[host["host"]]
+            if counted["down"] == 0:
+                equal((f"{float(host['uptime_percent']):.6f}", counted["unknown"]), ("100.000000", 0), f"merged uptime of {host}")
+
     def merge(self, always_up, files):
         """Per second up before admin before down before unknown. Those that always lived have 100 %. Each record by itself must
         be what `uptime` counts, and what rrdtool reads for the hosts `files`, as far as whole minutes are written."""
@@ -214,6 +225,8 @@ class Fleet:
                 counted = {state: seconds.count(rank) for rank, state in enumerate(RANK)}
                 equal({state: told[name][state] for state in RANK}, counted, f"uptime of {name} at {receiver.name}")
             receiver.twobeat("verify")
+        if not self.ahead:
+            self.check_merged({name: {state: seconds.count(rank) for rank, state in enumerate(RANK)} for name, seconds in best.items()}, end)
         for name in always_up:
             equal([second for second in best[name] if RANK[second] != "up"], [], f"merged, {name} was always up")
         if 60 - time.time() % 60 < self.patience_s:
