@@ -350,7 +350,8 @@ def test_one_direction(rng):
 
 
 def test_one_direction_of_two(rng):
-    """One of two no longer hears the other, which goes on as if alone. Itself it cannot tell for a minute, or until that is over."""
+    """One of two no longer hears the other, which goes on as if alone. Itself it cannot tell for a minute, or until that is over. Then it is
+    stopped for good: who is left is alone at once."""
     need_root()
     with World() as world:
         fleet = Fleet(world, {"recv1": "own1", "recv2": "own2"}, {"site1": 2, "site2": 2})
@@ -358,7 +359,7 @@ def test_one_direction_of_two(rng):
         recv1, recv2 = fleet
         fleet.network.lose("own1", "own2")
         wait_for(rng.uniform(21, 25))  # a heartbeat, and three more
-        first, second, *living = rng.sample(fleet.hosts(), 4)
+        first, second, third, *living = rng.sample(fleet.hosts(), 4)
         killed = fleet.kill(first)
         fleet.wait_down(killed, first, receivers=[recv1])
         wait_until(lambda: recv2.state(first) == "unknown", 2, lambda: f"recv2 cannot tell: {recv2.look(first)}")
@@ -369,7 +370,12 @@ def test_one_direction_of_two(rng):
         wait_for(2)
         for receiver in fleet:
             fleet.check_spans(receiver, {first: [down(killed)], second: [down(killed2)]})
-        fleet.merge(living, [living[0]])
+        fleet.merge([third, *living], [third])
+        recv2.stop()
+        killed3 = fleet.kill(third)
+        fleet.wait_down(killed3, third, receivers=[recv1])
+        wait_for(1)
+        fleet.check_spans(recv1, {first: [down(killed)], second: [down(killed2)], third: [down(killed3)]})
         fleet.stop()
 
 
