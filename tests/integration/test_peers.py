@@ -77,22 +77,24 @@ def test_path_and_deaths(rng):
         fleet = Fleet(world, THREE, TWENTY)
         fleet.start()
         recv1, recv2, recv3 = fleet
-        dead, gone, boots, quick, *living = rng.sample(fleet.hosts("site1"), 7)
+        dead, gone, boots, quick, polite, *living = rng.sample(fleet.hosts("site1"), 7)
         fleet.network.part("site1", "own1")
         cut = time.time()
         wait_for(rng.uniform(2, 3.5))
         check(all(recv1.look(host)["cause"] == "path" for host in living), f"up by path: {[recv1.look(host) for host in living]}")
         killed = fleet.kill(dead, gone, boots, quick)
         fleet.agents[quick].start()
+        left = fleet.agents[polite].stop()
         fleet.wait_down(killed, dead, gone, boots)
         wait_for(rng.uniform(1, 2))
         started = fleet.agents[gone].start()
+        started2 = fleet.agents[polite].start()
         booted = reboot(fleet.agents[boots], 1, [*fleet.network.prefix("site1"), *MACHINE])
-        fleet.wait_up(*living, gone, boots, quick)
+        fleet.wait_up(*living, gone, boots, quick, polite)
         wait_for(2 * T)
         fleet.network.part("site1", "own1", False)
         healed = time.time()
-        wait_until(lambda: all(recv1.look(host)["cause"] is None for host in [*living, gone, boots, quick]), 5, "heard again")
+        wait_until(lambda: all(recv1.look(host)["cause"] is None for host in [*living, gone, boots, quick, polite]), 5, "heard again")
         killed2 = rng.sample(fleet.hosts("site2"), 2) + [living[0]]
         at2 = fleet.kill(*killed2)
         fleet.wait_down(at2, *killed2)
@@ -102,10 +104,11 @@ def test_path_and_deaths(rng):
         fleet.wait_down(max(end.result() for end in ends), *fleet.hosts("site3"), receivers=(recv1, recv2))
         wait_for(2)
         wanted = {dead: [down(killed)], gone: [down(killed, around(started, 0, T), ("agent_died",))],
-                  boots: [down(killed, around(booted, 0, 0.5), ("reboot",))]}
+                  boots: [down(killed, around(booted, 0, 0.5), ("reboot",))],
+                  polite: [Span("unknown", ("agent_stopped",), died(left), around(started2, 0, T))]}
         wanted.update({host: [down(at2)] for host in killed2})
         wanted.update({host: [down(at3)] for host in fleet.hosts("site3")})
-        fleet.check_spans(recv1, wanted)
+        fleet.check_spans(recv1, wanted, corrected=[polite])  # of the goodbye it learns when the agent is back
         fleet.check_spans(recv2, wanted)
         for host in living:
             told = fleet.paths(recv1, host)
