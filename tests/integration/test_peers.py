@@ -25,6 +25,7 @@ from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-posi
 from wiretap import socket_in  # noqa: E402  pylint: disable=wrong-import-position
 from world import AGENT, World, check, equal, need_root, run_tests, wait_for, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
 
+ARP_S = 3  # for so long the kernel keeps datagrams for an address that does not answer
 THREE = {"recv1": "own1", "recv2": "own2", "recv3": "site3"}
 TWENTY = {"site1": 7, "site2": 7, "site3": 6}
 
@@ -59,7 +60,7 @@ def test_receiver_cut_off(rng):
         end2 = time.time()
         fleet.wait_up(*living)
         wait_for(3)
-        first, second = isolated(begin, end), isolated(begin2, end2)
+        first, second = isolated(begin, end, ARP_S), isolated(begin2, end2, ARP_S)
         wanted = {host: [first, second] for host in living}
         wanted[victim] = [first, Span("down", ("silent",), first.end, second.begin), second, Span("down", ("silent",), second.end, None)]
         fleet.check_spans(out, wanted, joined=[victim])

@@ -38,9 +38,10 @@ def down(t, end=None, causes=("silent",)):
     return Span("down", causes, died(t), end)
 
 
-def isolated(begin, end):
-    """Nothing was heard in that time. The last beat before is at most T old, the first one after was due at most T/2 before."""
-    return Span("unknown", ("receiver_isolated",), around(begin, T / 2, T / 2), around(end, T / 2, T))
+def isolated(begin, end, waited=T / 2):
+    """Nothing was heard in that time. The last beat before is at most T old, the first one after was due at most T/2 before; or a peer
+    heard the host when it was asked for, with a question that had waited so long for the cable."""
+    return Span("unknown", ("receiver_isolated",), around(begin, T / 2, T / 2), around(end, waited, T))
 
 
 class Fleet:
