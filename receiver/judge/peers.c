@@ -122,7 +122,7 @@ enum peer_hearing peer_hear(struct peer *peer, struct instant now, const uint8_t
         replay_init(&peer->window, head->counter);
         peer->unproven = 0;
         peer->heard = 0;
-        peer->contact_at = peer->confirmed_at = now; /* what it echoes has reached it */
+        peer->confirmed_at = now; /* what it echoes has reached it */
     }
     if (head->counter > peer->heard)
         peer->heard = head->counter;

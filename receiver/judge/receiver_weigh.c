@@ -62,6 +62,14 @@ static bool is_there(const struct peer *peer, const struct host *host, struct in
            instant_since(now, peer->confirmed_at) < PEER_BEAT_NS + SLOW_BEAT_NS;
 }
 
+/* Whether that peer went on speaking long after it last heard us, for as long as its answers take: it is one that does not hear, and no
+ * contact that was lost. */
+static bool is_deaf_to_us(const struct peer *peer)
+{
+    int64_t answer_ns = instant_since(peer->confirmed_at, peer->contact_at);
+    return instant_since(peer->heard_at, peer->confirmed_at) >= PEER_LOST_NS + answer_ns;
+}
+
 /* Whether contact with a peer, or the gateway, was lost together with the host; or again, after it had returned. Contact is what goes
  * both ways: one that is heard but does not hear us is no loss. */
 static bool was_lost_together(const struct receiver *receiver, const struct host *host, struct instant now)
@@ -75,7 +83,7 @@ static bool was_lost_together(const struct receiver *receiver, const struct host
         since = s->contact_at;
     for (unsigned i = 0; i < PEERS_MAX; i++)
         if (peers->peers[i] && !instant_before(peers->peers[i]->confirmed_at, since) &&
-            !is_there(peers->peers[i], host, now))
+            !is_there(peers->peers[i], host, now) && !is_deaf_to_us(peers->peers[i]))
             return true;
     return peers->gateway_lost && !instant_before(peers->gateway_lost_at, since);
 }
