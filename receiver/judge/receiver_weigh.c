@@ -6,8 +6,8 @@
  *   all were lost with it   nobody can tell
  *   all were lost before    as if there was nobody
  *
- * A peer is there if something of ours reached it, or something of its reached us, since the host is late; one that has long not heard
- * us, though it goes on speaking, is as good as lost before. */
+ * A peer is there if something of ours reached it since the host is late, or if it goes on speaking though it has long not heard us. What
+ * of its reaches us may have been under way since before contact was lost. */
 #include "receiver/judge/receiver_internal.h"
 
 /* Hosts lost within this time of each other, or an interval if that is longer, were lost together. */
@@ -39,6 +39,14 @@ void receiver_expect_contact(struct receiver *receiver, struct instant now)
         receiver_note_contact(receiver, now);
 }
 
+/* Whether that peer went on speaking long after it last heard us, for as long as its answers take: it is one that does not hear, and no
+ * contact that was lost. */
+static bool is_deaf_to_us(const struct peer *peer)
+{
+    int64_t answer_ns = instant_since(peer->confirmed_at, peer->contact_at);
+    return instant_since(peer->heard_at, peer->confirmed_at) >= PEER_LOST_NS + answer_ns;
+}
+
 bool receiver_is_vouched_for(const struct receiver *receiver, const struct host *host)
 {
     const struct silence_record *record = host->silence;
@@ -48,8 +56,10 @@ bool receiver_is_vouched_for(const struct receiver *receiver, const struct host 
         return false; /* nobody else judges it */
     for (unsigned i = 0; i < PEERS_MAX; i++) {
         const struct peer *peer = receiver->peers.peers[i];
-        if (peer && (!instant_before(peer->contact_at, host->deadline[0]) ||
-                     !instant_before(peer->heard_at, host->deadline[0])))
+        if (!peer)
+            continue;
+        bool speaks = !instant_before(peer->heard_at, instant_add(host->deadline[1], -PEER_LOST_NS));
+        if (!instant_before(peer->contact_at, host->deadline[0]) || (speaks && is_deaf_to_us(peer)))
             return true;
     }
     return false;
@@ -60,14 +70,6 @@ static bool is_there(const struct peer *peer, const struct host *host, struct in
 {
     return !instant_before(peer->confirmed_at, host->deadline[0]) &&
            instant_since(now, peer->confirmed_at) < PEER_BEAT_NS + SLOW_BEAT_NS;
-}
-
-/* Whether that peer went on speaking long after it last heard us, for as long as its answers take: it is one that does not hear, and no
- * contact that was lost. */
-static bool is_deaf_to_us(const struct peer *peer)
-{
-    int64_t answer_ns = instant_since(peer->confirmed_at, peer->contact_at);
-    return instant_since(peer->heard_at, peer->confirmed_at) >= PEER_LOST_NS + answer_ns;
 }
 
 /* Whether contact with a peer, or the gateway, was lost together with the host; or again, after it had returned. Contact is what goes
