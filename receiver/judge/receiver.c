@@ -313,6 +313,10 @@ int receiver_end_window(struct receiver *receiver, struct instant now, int64_t i
         if (receiver->planned[i].id != id)
             continue;
         receiver->planned[i].window.to = instant_later(now, receiver->planned[i].window.from);
+        /* That it was moved before may be on its way to the disk in the same batch. */
+        for (size_t k = 0; k < receiver->output.moved_count; k++)
+            if (receiver->output.moved[k].id == id)
+                receiver->output.moved[k].window = receiver->planned[i].window;
         windows_changed(receiver, now);
         return 0;
     }

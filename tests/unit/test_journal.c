@@ -283,6 +283,41 @@ static void test_windows(void **state)
     end(store);
 }
 
+/* A step of the wall clock moves a window, which is then ended before either is stored: the end is what the next run finds. */
+static void test_window_ended_after_a_step(void **state)
+{
+    struct store *store = *state;
+    struct error error = {""};
+    char pattern[] = "o*", reason[] = "";
+    begin(store, 0);
+    struct journal_window window = {.id = 3,
+                                    .is_new = true,
+                                    .pattern = pattern,
+                                    .reason = reason,
+                                    .starts = 1700000010,
+                                    .ends = 1700009000,
+                                    .window = {at(10), at(9000)}};
+    struct journal_batch batch = {.alive = at(10), .window_count = 1, .labels = receiver_labels(store->receiver)};
+    batch.windows = &window;
+    assert_int_equal(receiver_add_window(store->receiver, at(10), 3, pattern, window.window), 0);
+    assert_int_equal(journal_commit(store->journal, &batch, &error), 0);
+    assert_int_equal(receiver_see_wall(store->receiver, at(20), wall_at(20 + 3600)), LABELS_FORWARD);
+    assert_int_equal(receiver_end_window(store->receiver, at(25), 3), 0);
+    window.is_new = false;
+    window.ends = 1700003625;
+    window.window.to = at(25);
+    batch.alive = at(25);
+    receiver_take(store->receiver, &batch.output);
+    assert_int_equal(batch.output.moved_count, 1);
+    assert_int_equal(journal_commit(store->journal, &batch, &error), 0);
+    receiver_output_free(&batch.output);
+    end(store);
+    begin(store, 30);
+    size_t count;
+    assert_int_equal(receiver_windows(store->receiver, &count)->window.to.ns, at(25).ns);
+    end(store);
+}
+
 /* What people said is there for every reader, in its order; a month has one row, the latest. */
 static void test_relabels_and_months(void **state)
 {
@@ -464,6 +499,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restart, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_trims, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_windows, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_window_ended_after_a_step, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_relabels_and_months, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_foreign, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_damaged, make_folder, remove_folder),
