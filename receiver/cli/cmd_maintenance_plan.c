@@ -117,10 +117,10 @@ static int list_json(const struct cli *cli, const struct log_window *windows, si
     json_t *rows = json_array();
     for (size_t i = 0; i < count; i++) {
         const struct log_window *w = &windows[i];
-        (void)json_array_append_new(rows, json_pack("{s:I, s:s, s:I, s:o, s:s, s:s}", "id", (json_int_t)w->id,
-                                                    "pattern", w->pattern, "from", (json_int_t)w->from, "to",
-                                                    w->to ? json_integer(w->to) : json_null(), "reason", w->reason,
-                                                    "state", state_of(w, cli->now)));
+        (void)json_array_append_new(
+            rows, json_pack("{s:I, s:s, s:I, s:o, s:s, s:s, s:s?}", "id", (json_int_t)w->id, "pattern", w->pattern,
+                            "from", (json_int_t)w->from, "to", w->to ? json_integer(w->to) : json_null(), "reason",
+                            w->reason, "state", state_of(w, cli->now), "origin", *w->origin ? w->origin : NULL));
     }
     return cli_print_json(json_pack("{s:o}", "maintenance", rows), error);
 }
@@ -139,7 +139,10 @@ static int list_text(const struct cli *cli, const struct log_window *windows, si
             table_add_time(&table, windows[i].to);
         else
             table_add(&table, "%s", "");
-        table_add(&table, "%s", windows[i].reason);
+        if (*windows[i].origin)
+            table_add(&table, "from %s%s%s", windows[i].origin, *windows[i].reason ? ": " : "", windows[i].reason);
+        else
+            table_add(&table, "%s", windows[i].reason);
     }
     int rc = table_print(&table);
     table_free(&table);

@@ -70,17 +70,11 @@ static int find_outage(struct wish *wish, struct timeline *log, const struct log
     wish->from = span->from;
     wish->goes_on = !next;
     wish->to = next ? next->from : 0;
-    /* What was once said of an outage to its end is corrected to its end. */
-    bool reached = span->relabel && span->relabel->number == wish->number && span->relabel->to_end;
-    wish->to_end = reached || !next || next->told == STATE_UP;
     char reason[] = "";
-    struct timeline_relabel relabel = {
-        .number = wish->number, .to_end = wish->to_end, .state = wish->as, .reason = reason};
-    if (timeline_add_relabel(log, &relabel))
+    struct timeline_relabel relabel = {.state = wish->as, .reason = reason};
+    if (timeline_say(log, index, &relabel, &wish->open))
         return cli_fail(error, CLI_NO_RECORD, "out of memory");
-    timeline_relabel(log);
-    const struct timeline_relabel *last = log->spans[log->count - 1].relabel;
-    wish->open = last && last->number == wish->number;
+    wish->to_end = relabel.to_end;
     return CLI_OK;
 }
 
@@ -116,9 +110,10 @@ static int relabel_live(struct cli *cli, struct wish *wish, struct error *error)
     record_close(&record);
     if (code != CLI_OK)
         return code;
-    json_t *more =
-        json_pack("{s:[s], s:I, s:s, s:s, s:b, s:b}", "hosts", wish->host.name, "number", (json_int_t)wish->number,
-                  "as", state_token(wish->as), "reason", wish->reason, "to_end", wish->to_end, "open", wish->open);
+    json_t *more = json_pack("{s:[s], s:I, s:s, s:s, s:b, s:b, s:I, s:o}", "hosts", wish->host.name, "number",
+                             (json_int_t)wish->number, "as", state_token(wish->as), "reason", wish->reason, "to_end",
+                             wish->to_end, "open", wish->open, "from", (json_int_t)wish->from, "to",
+                             wish->goes_on ? json_null() : json_integer(wish->to));
     if (!more)
         return cli_fail(error, CLI_USAGE, "--reason: is not UTF-8 text");
     enum live_result result = live_ask(cli, "relabel", more, LIVE_TIMEOUT_S, &answer, error);
@@ -136,10 +131,11 @@ static int relabel_live(struct cli *cli, struct wish *wish, struct error *error)
 static int insert(struct record_writer *writer, const struct wish *wish, int64_t now, struct error *error)
 {
     sqlite3_stmt *stmt = NULL;
-    if (sqlite3_prepare_v2(writer->db,
-                           "INSERT INTO relabels (host, number, to_end, state, reason, entered, position)"
-                           " SELECT id, ?2, ?3, ?4, ?5, ?6, position FROM hosts WHERE id = ?1",
-                           -1, &stmt, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(
+            writer->db,
+            "INSERT INTO relabels (host, number, to_end, state, reason, entered, position, from_at, to_at)"
+            " SELECT id, ?2, ?3, ?4, ?5, ?6, position, ?7, ?8 FROM hosts WHERE id = ?1",
+            -1, &stmt, NULL) != SQLITE_OK)
         return record_writer_fail(writer, error);
     (void)sqlite3_bind_int64(stmt, 1, (sqlite3_int64)wish->host.id);
     (void)sqlite3_bind_int64(stmt, 2, (sqlite3_int64)wish->number);
@@ -147,6 +143,9 @@ static int insert(struct record_writer *writer, const struct wish *wish, int64_t
     (void)sqlite3_bind_text(stmt, 4, state_token(wish->as), -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(stmt, 5, wish->reason, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(stmt, 6, now);
+    (void)sqlite3_bind_int64(stmt, 7, wish->from);
+    if (!wish->goes_on)
+        (void)sqlite3_bind_int64(stmt, 8, wish->to);
     int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : record_writer_fail(writer, error);
     (void)sqlite3_finalize(stmt);
     return rc;

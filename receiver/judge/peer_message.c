@@ -2,6 +2,8 @@
 /* peer_message.c - see peer_message.h. */
 #include "receiver/judge/peer_message.h"
 
+#include <string.h>
+
 #include "receiver/judge/state.h"
 
 void peer_head_visit(struct codec *codec, struct peer_head *head)
@@ -56,4 +58,67 @@ void peer_answer_visit(struct codec *codec, struct peer_answer *answer)
         answer->cause = CAUSE_UNREACHABLE;
     if (answer->kind < PEER_NOT_MINE || answer->kind > PEER_LATE)
         answer->kind = PEER_NOT_MINE;
+}
+
+uint16_t peer_news_len(const struct peer_news *news)
+{
+    return (uint16_t)(PEER_NEWS_FIXED_LEN + news->name_len + strlen(news->reason));
+}
+
+/* One line: it goes into logs and to terminals. */
+static bool is_line(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool is_near(int64_t ms)
+{
+    return ms >= -PEER_NEWS_MS_MAX && ms <= PEER_NEWS_MS_MAX;
+}
+
+static bool makes_sense(const struct peer_news *news, size_t reason_len)
+{
+    if (!is_near(news->from_ms) || !is_near(news->entered_ms) || (!news->open && !is_near(news->to_ms)) ||
+        !is_line(news->name, news->name_len) || !is_line(news->reason, reason_len))
+        return false;
+    if (news->kind == PEER_NEWS_WINDOW)
+        return true;
+    return news->kind == PEER_NEWS_RELABEL && name_is_valid(news->name, news->name_len) && news->state < STATE_COUNT &&
+           news->state != STATE_LATE;
+}
+
+void peer_news_visit(struct codec *codec, struct peer_news *news, uint16_t len)
+{
+    codec_u64(codec, &news->key);
+    codec_u32(codec, &news->version);
+    codec_u8(codec, &news->kind);
+    codec_u8(codec, &news->open);
+    codec_u8(codec, &news->state);
+    codec_i64(codec, &news->from_ms);
+    codec_i64(codec, &news->to_ms);
+    codec_i64(codec, &news->entered_ms);
+    codec_u16(codec, &news->name_len);
+    size_t texts_len = len >= PEER_NEWS_FIXED_LEN ? (size_t)len - PEER_NEWS_FIXED_LEN : 0;
+    if (codec->failed || news->name_len == 0 || news->name_len > PEER_NEWS_NAME_MAX || news->name_len > texts_len ||
+        texts_len - news->name_len > PEER_NEWS_REASON_MAX) {
+        codec->failed = true;
+        return;
+    }
+    size_t reason_len = texts_len - news->name_len;
+    codec_bytes(codec, news->name, news->name_len);
+    codec_bytes(codec, news->reason, reason_len);
+    if (!codec_is_reading(codec))
+        return;
+    news->name[news->name_len] = news->reason[reason_len] = '\0';
+    if (!makes_sense(news, reason_len))
+        codec->failed = true;
+}
+
+void peer_taken_visit(struct codec *codec, struct peer_taken *taken)
+{
+    codec_u64(codec, &taken->key);
+    codec_u32(codec, &taken->version);
 }

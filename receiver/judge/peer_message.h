@@ -56,6 +56,29 @@ struct peer_answer {
     uint8_t cause;
 };
 
+/* What a person entered at the sender. */
+enum peer_news_kind { PEER_NEWS_WINDOW = 1, PEER_NEWS_RELABEL = 2 };
+enum { PEER_NEWS_NAME_MAX = 256, PEER_NEWS_REASON_MAX = 500 };
+
+/* A maintenance window, or what an outage counts as. Times are differences to the sender's now, so that no clocks are compared. */
+struct peer_news {
+    uint64_t key;     /* the same for as long as the sender has its record */
+    uint32_t version; /* another one when the times have changed */
+    uint8_t kind;
+    uint8_t open;           /* it has no end yet: to_ms means nothing */
+    uint8_t state;          /* of a relabel: what it counts as */
+    int64_t from_ms, to_ms; /* of the window, or of the outage */
+    int64_t entered_ms;     /* when it was said */
+    uint16_t name_len;      /* the pattern of the window, or the name of the host */
+    char name[PEER_NEWS_NAME_MAX + 1], reason[PEER_NEWS_REASON_MAX + 1];
+};
+
+/* Some news need not be told again until the version changes. */
+struct peer_taken {
+    uint64_t key;
+    uint32_t version;
+};
+
 /* Visits; a short or senseless one marks the codec failed. */
 void peer_head_visit(struct codec *codec, struct peer_head *head);
 
@@ -64,10 +87,18 @@ void peer_item_visit(struct codec *codec, uint8_t *type, uint16_t *len);
 /* The body of a question; the name takes what is left of `len`. */
 void peer_question_visit(struct codec *codec, struct peer_question *question, uint16_t len);
 void peer_answer_visit(struct codec *codec, struct peer_answer *answer);
+/* The body of news; the reason takes what is left of `len`. When writing, `len` is peer_news_len. */
+void peer_news_visit(struct codec *codec, struct peer_news *news, uint16_t len);
+uint16_t peer_news_len(const struct peer_news *news);
+void peer_taken_visit(struct codec *codec, struct peer_taken *taken);
 
 #define PEER_QUESTION_FIXED_LEN 18
 #define PEER_ANSWERS_FIXED_LEN 8 /* the counter of the datagram that asked */
 #define PEER_ANSWER_LEN 11
+#define PEER_NEWS_FIXED_LEN 41
+#define PEER_TAKEN_LEN 12
+/* Fifty years: what is further off is no news. */
+#define PEER_NEWS_MS_MAX (INT64_C(50) * 366 * 86400 * 1000)
 /* A datagram of questions asks at most this many: names have at least one byte, and every answer must fit. */
 #define PEER_QUESTIONS_MAX ((PEER_PAYLOAD_MAX - PEER_HEAD_LEN) / (PEER_ITEM_HEAD_LEN + PEER_QUESTION_FIXED_LEN + 1))
 

@@ -398,7 +398,6 @@ struct control *control_create(struct uv_loop_s *loop, const char *data, const s
         return NULL;
     }
     control->options = *options;
-    control->last_window_id = options->last_window_id;
     (void)unlink(control->path);
     (void)uv_pipe_init(loop, &control->pipe, 0);
     control->pipe.data = control;

@@ -6,7 +6,8 @@
  *   {"op":"maintenance_end","hosts":["web*"]}
  *   {"op":"maintenance_plan","hosts":["web*"],"from":UNIX,"to":UNIX,"reason":"text"}
  *   {"op":"maintenance_cancel","id":7}
- *   {"op":"relabel","hosts":["web1"],"number":4,"as":"admin","reason":"text","to_end":true,"open":false}
+ *   {"op":"relabel","hosts":["web1"],"number":4,"as":"admin","reason":"text","to_end":true,"open":false,
+ *    "from":UNIX,"to":UNIX or null}
  *   {"op":"flush","hosts":["web*"]}
  *   {"op":"rebuild","hosts":["web*"]}
  *   {"op":"forget","hosts":["web1"]}
@@ -21,6 +22,7 @@
 #include "common/error.h"
 #include "common/time.h"
 #include "receiver/judge/receiver.h"
+#include "receiver/listen/entered.h"
 #include "receiver/listen/intake.h"
 #include "receiver/listen/keeper.h"
 
@@ -32,11 +34,11 @@ struct control_options {
     struct receiver *receiver;
     struct intake *intake;
     struct keeper *keeper;
+    struct entered *entered;
     const char *const *name; /* of the receiver: may change on reload */
     const uint64_t *dropped; /* datagrams dropped by the kernel */
     struct instant (*now)(void *context);
     void *context;
-    int64_t last_window_id;
 };
 
 /* Listens on DATA/receiver.sock (replacing a stale one: the lock is held). NULL with `error` set. */

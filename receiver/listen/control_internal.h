@@ -18,7 +18,6 @@ struct control {
     char *path;
     struct client *clients;
     size_t client_count;
-    int64_t last_window_id;
 };
 
 struct client {

@@ -29,38 +29,25 @@ struct wish {
     const char *reason;
 };
 
-/* One window a pattern. */
-static bool put_window(struct control *control, const char *pattern, const struct wish *wish, int64_t *id)
+/* One window a pattern. Returns its id, 0: out of memory. */
+static int64_t put_window(const struct control_options *o, const char *pattern, const struct wish *wish)
 {
-    const struct control_options *o = &control->options;
     struct instant now = o->now(o->context);
     const struct labels *labels = receiver_labels(o->receiver);
-    struct journal_window window = {.id = ++control->last_window_id, .is_new = true, .ends = wish->ends};
+    struct entered_wish entry = {
+        .pattern = pattern, .reason = wish->reason, .starts = wish->starts, .ends = wish->ends};
     /* This second has begun already: what begins in it begins now. */
-    struct instant from = instant_later(now, instant_of_second(labels, now, wish->starts));
-    window.window = (struct window){from, INSTANT_NEVER};
-    if (wish->ends != INT64_MAX)
-        window.window.to = instant_of_second(labels, now, wish->ends);
-    window.starts = wish->starts;
-    window.entered = labels_second(labels, now);
-    window.pattern = strdup(pattern);
-    window.reason = strdup(wish->reason);
-    struct window core = window.window;
-    if (!window.pattern || !window.reason || keeper_put_window(o->keeper, &window) != 0) {
-        free(window.pattern);
-        free(window.reason);
-        return false;
-    }
-    *id = window.id;
-    return receiver_add_window(o->receiver, now, window.id, pattern, core) == 0;
+    entry.window.from = instant_later(now, instant_of_second(labels, now, wish->starts));
+    entry.window.to = wish->ends == INT64_MAX ? INSTANT_NEVER : instant_of_second(labels, now, wish->ends);
+    return entered_add_window(o->entered, now, &entry);
 }
 
 static void put_windows(struct client *client, const json_t *patterns, const struct wish *wish)
 {
     json_t *ids = json_array();
     for (size_t i = 0; i < json_array_size(patterns); i++) {
-        int64_t id = 0;
-        if (!put_window(client->control, json_string_value(json_array_get(patterns, i)), wish, &id)) {
+        int64_t id = put_window(&client->control->options, json_string_value(json_array_get(patterns, i)), wish);
+        if (id == 0) {
             json_decref(ids);
             control_refuse(client, "out of memory");
             return;
@@ -108,18 +95,6 @@ void control_handle_plan(struct client *client, const json_t *request, const jso
         put_windows(client, patterns, &wish);
 }
 
-/* Ends a window now, or where it begins if that is to come. False: out of memory. */
-static bool end_window(const struct control_options *o, struct instant now, const struct planned *planned)
-{
-    struct instant to = instant_later(now, planned->window.from);
-    struct journal_window window = {.id = planned->id, .window = {planned->window.from, to}};
-    window.ends = labels_second(receiver_labels(o->receiver), to);
-    if (keeper_put_window(o->keeper, &window) != 0)
-        return false;
-    (void)receiver_end_window(o->receiver, now, window.id);
-    return true;
-}
-
 /* A pattern ends the windows that were started with it, and those of single hosts that it fits. */
 static bool ends_window(const json_t *patterns, const char *window_pattern)
 {
@@ -142,7 +117,7 @@ void control_handle_end(struct client *client, const json_t *patterns)
         if (!instant_before(now, planned[i].window.to) || instant_before(now, planned[i].window.from) ||
             !ends_window(patterns, planned[i].pattern))
             continue;
-        if (!end_window(o, now, &planned[i]))
+        if (entered_end_window(o->entered, now, planned[i].id) != 0)
             break;
         json_array_append_new(ended, json_integer(planned[i].id));
     }
@@ -159,17 +134,13 @@ void control_handle_cancel(struct client *client, const json_t *request)
     const struct control_options *o = &client->control->options;
     struct instant now = o->now(o->context);
     const json_t *id = json_object_get(request, "id");
-    size_t count, i = 0;
-    const struct planned *planned = receiver_windows(o->receiver, &count);
-    while (i < count && !(json_is_integer(id) && planned[i].id == json_integer_value(id)))
-        i++;
-    if (i == count)
+    const struct planned *planned = json_is_integer(id) ? entered_planned(o->entered, json_integer_value(id)) : NULL;
+    if (!planned)
         control_refuse(client, "no maintenance has this id; `twobeat maintenance list` shows them");
-    else if (!instant_before(now, planned[i].window.to) ||
-             !instant_before(planned[i].window.from, planned[i].window.to))
+    else if (entered_is_over(planned, now))
         control_refuse(client, "this maintenance is over; what was recorded is not changed");
-    else if (!end_window(o, now, &planned[i]))
+    else if (entered_end_window(o->entered, now, planned->id) != 0)
         control_refuse(client, "out of memory");
     else
-        control_answer_when_stored(client, json_pack("{s:b, s:I}", "ok", 1, "cancelled", (json_int_t)planned[i].id));
+        control_answer_when_stored(client, json_pack("{s:b, s:I}", "ok", 1, "cancelled", (json_int_t)planned->id));
 }

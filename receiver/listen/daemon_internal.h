@@ -30,6 +30,8 @@ struct daemon {
     struct instant gateway_seen_at;
     struct journal *journal;
     struct keeper *keeper;
+    struct entered *entered;
+    struct news *news;
     struct control *control;
     int lock;
     struct listener listeners[RECEIVER_LISTEN_MAX];

@@ -16,6 +16,7 @@
 #include "common/privileges.h"
 #include "receiver/listen/daemon_internal.h"
 #include "receiver/listen/interfaces.h"
+#include "receiver/listen/news.h"
 #include "receiver/listen/peering.h"
 #include "receiver/listen/relabelled.h"
 #include "receiver/record/record_lock.h"
@@ -168,15 +169,24 @@ static int create_services(struct daemon *daemon, int64_t last_window_id, struct
     daemon->keeper = keeper_create(&daemon->loop, daemon->receiver, daemon->journal, &keeper, error);
     if (!daemon->keeper)
         return -1;
+    daemon->entered = entered_create(daemon->receiver, daemon->keeper, last_window_id);
+    if (!daemon->entered)
+        return error_set(error, "out of memory");
+    if (entered_load(daemon->entered, daemon->settings.data, daemon_now(daemon), error) != 0)
+        return -1;
+    daemon->news = news_create(&daemon->loop, daemon->receiver, daemon->entered, daemon->settings.data);
+    if (!daemon->news)
+        return error_set(error, "out of memory");
+    peering_set_news(daemon->peering, daemon->news);
     struct control_options control = {
         .receiver = daemon->receiver,
         .intake = daemon->intake,
         .keeper = daemon->keeper,
+        .entered = daemon->entered,
         .name = (const char *const *)&daemon->settings.name,
         .dropped = &daemon->dropped,
         .now = control_now,
         .context = daemon,
-        .last_window_id = last_window_id,
     };
     daemon->control = control_create(&daemon->loop, daemon->settings.data, &control, error);
     return daemon->control ? 0 : -1;
@@ -225,6 +235,7 @@ void daemon_destroy(struct daemon *daemon)
     if (daemon->control)
         control_close(daemon->control);
     peering_close(daemon->peering);
+    news_close(daemon->news);
     if (daemon->keeper)
         keeper_stop(daemon->keeper, daemon_now(daemon));
     uv_walk(&daemon->loop, close_handle, NULL);
@@ -233,6 +244,8 @@ void daemon_destroy(struct daemon *daemon)
     for (size_t i = 0; i < daemon->listener_count; i++)
         udp_close(&daemon->listeners[i].udp);
     control_destroy(daemon->control);
+    news_destroy(daemon->news);
+    entered_destroy(daemon->entered);
     keeper_destroy(daemon->keeper);
     journal_close(daemon->journal);
     intake_destroy(daemon->intake);

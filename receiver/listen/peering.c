@@ -38,6 +38,7 @@ struct way {
 struct peering {
     uv_loop_t *loop;
     struct receiver *receiver;
+    struct news *news; /* NULL: none yet */
     struct way ways[PEERS_MAX];
     char name[NAME_LEN_MAX + 1]; /* ours */
     size_t site_count;
@@ -55,6 +56,11 @@ struct peering *peering_create(uv_loop_t *loop, struct receiver *receiver)
     peering->receiver = receiver;
     peering->has_family[0] = peering->has_family[1] = true;
     return peering;
+}
+
+void peering_set_news(struct peering *peering, struct news *news)
+{
+    peering->news = news;
 }
 
 static void abandon_lookup(struct way *way)
@@ -244,11 +250,15 @@ size_t peering_hear(struct peering *peering, struct instant now, const struct da
     if (place < 0)
         return 0;
     const struct way *way = &peering->ways[place];
+    const struct peer *peer = receiver_peers(peering->receiver)->peers[place];
     for (size_t i = 0; i < peering->site_count && !*opened; i++)
         *opened = datagram_open(payload, &len, datagram, &way->in[i]) == 0;
     if (!*opened)
         return 0;
+    uint64_t proven = peer->datagrams;
     size_t answer_len = receiver_hear_peer(peering->receiver, now, (unsigned)place, payload, len, peering->payload);
+    if (peering->news && peer->datagrams != proven) /* else it may be a recording */
+        news_hear(peering->news, now, (unsigned)place, payload + PEER_HEAD_LEN, len - PEER_HEAD_LEN);
     if (answer_len == 0)
         return 0;
     answer_len = seal(peering, way, answer_len, answer);
@@ -299,9 +309,11 @@ void peering_turn(struct peering *peering, struct instant now, struct udp_socket
     for (unsigned i = 0; i < PEERS_MAX; i++)
         if (peering->ways[i].used && !peering->ways[i].lookup && !instant_before(now, peering->ways[i].lookup_at))
             look_up(peering, i);
+    news_turn(peering->news, now);
     for (int i = 0; i < DATAGRAMS_PER_TURN; i++) {
         if ((len = receiver_tell_peer(peering->receiver, now, peering->payload, &place)) == 0)
             return;
+        len = news_append(peering->news, now, place, peering->payload, len);
         send_to(peering, place, len, sockets, socket_count);
     }
 }

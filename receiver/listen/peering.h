@@ -11,6 +11,7 @@
 
 #include "receiver/judge/receiver.h"
 #include "receiver/listen/intake.h"
+#include "receiver/listen/news.h"
 #include "receiver/listen/udp.h"
 #include "receiver/receiver_settings.h"
 
@@ -21,6 +22,9 @@ struct peering *peering_create(uv_loop_t *loop, struct receiver *receiver);
 /* Gives up look-ups that are under way; run the loop once more, then destroy. */
 void peering_close(struct peering *peering);
 void peering_destroy(struct peering *peering);
+
+/* `news` (borrowed) is told what peers say of what was entered there, and tells them of ours. */
+void peering_set_news(struct peering *peering, struct news *news);
 
 /* Takes the peers and keys that are set: those that stay keep their session. Returns 0, or -1 with `error`: out of memory, and some
  * may be missing. */

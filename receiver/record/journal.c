@@ -25,12 +25,12 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [PUT_CHECKPOINT] =
         "UPDATE hosts SET checkpoint = ?2, position = ?3, written_to = ?4, lines = ?5, changed_from = ?6 "
         "WHERE id = ?1",
-    [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered) "
-                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [PUT_WINDOW] = "INSERT INTO maintenance (id, pattern, starts, ends, starts_ns, ends_ns, reason, entered, "
+                   "origin, origin_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [END_WINDOW] = "UPDATE maintenance SET ends = CASE WHEN ?3 <= starts_ns THEN starts ELSE ?2 END, ends_ns = ?3 "
                    "WHERE id = ?1",
-    [PUT_RELABEL] = "INSERT INTO relabels (host, number, to_end, state, reason, entered, position) "
-                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [PUT_RELABEL] = "INSERT INTO relabels (host, number, to_end, state, reason, entered, position, from_at, to_at, "
+                    "origin, origin_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [PUT_MONTH] = "INSERT OR REPLACE INTO months (host, month, zone, up, down, unreachable, admin, unknown) "
                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [PUT_ABSENCE] = "INSERT INTO absences (started, ended, started_ns, ended_ns, cause, position) "
@@ -171,7 +171,7 @@ void journal_batch_free(struct journal_batch *batch)
 
 /* ---- writing ---- */
 
-static int step(struct journal *journal, enum statement which, struct error *error)
+int journal_step(struct journal *journal, enum statement which, struct error *error)
 {
     sqlite3_stmt *stmt = journal->statements[which];
     int rc = sqlite3_step(stmt);
@@ -195,7 +195,7 @@ static int put_lines(struct journal *journal, const struct line_list *lines, str
         sqlite3_bind_int64(stmt, 8, line->decided);
         if (line->restates)
             sqlite3_bind_int64(stmt, 9, line->restates);
-        if (step(journal, PUT_LINE, error) != 0)
+        if (journal_step(journal, PUT_LINE, error) != 0)
             return -1;
     }
     return 0;
@@ -208,7 +208,7 @@ static int put_hosts(struct journal *journal, const struct journal_batch *batch,
         sqlite3_bind_int64(stmt, 1, batch->hosts[i].id);
         sqlite3_bind_text(stmt, 2, batch->hosts[i].name, -1, SQLITE_STATIC);
         sqlite3_bind_int64(stmt, 3, batch->hosts[i].first_at);
-        if (step(journal, PUT_HOST, error) != 0)
+        if (journal_step(journal, PUT_HOST, error) != 0)
             return -1;
     }
     for (size_t i = 0; i < batch->checkpoint_count; i++) {
@@ -221,7 +221,7 @@ static int put_hosts(struct journal *journal, const struct journal_batch *batch,
         sqlite3_bind_int64(stmt, 5, checkpoint->lines);
         if (checkpoint->changed_from != INT64_MAX)
             sqlite3_bind_int64(stmt, 6, checkpoint->changed_from);
-        if (step(journal, PUT_CHECKPOINT, error) != 0)
+        if (journal_step(journal, PUT_CHECKPOINT, error) != 0)
             return -1;
     }
     return 0;
@@ -237,50 +237,7 @@ static int put_names(struct journal *journal, const struct journal_batch *batch,
         sqlite3_bind_text(stmt, 2, names->name, -1, SQLITE_STATIC);
         sqlite3_bind_text(stmt, 3, names->alias, -1, SQLITE_STATIC);
         sqlite3_bind_text(stmt, 4, names->moved_from, -1, SQLITE_STATIC);
-        if (step(journal, PUT_NAMES, error) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int put_windows(struct journal *journal, const struct journal_batch *batch, struct error *error)
-{
-    for (size_t i = 0; i < batch->window_count; i++) {
-        const struct journal_window *w = &batch->windows[i];
-        enum statement which = w->is_new ? PUT_WINDOW : END_WINDOW;
-        sqlite3_stmt *stmt = journal->statements[which];
-        bool open = w->ends == INT64_MAX;
-        sqlite3_bind_int64(stmt, 1, w->id);
-        if (w->is_new) {
-            sqlite3_bind_text(stmt, 2, w->pattern, -1, SQLITE_STATIC);
-            sqlite3_bind_int64(stmt, 3, w->starts);
-            sqlite3_bind_int64(stmt, 5, w->window.from.ns);
-            sqlite3_bind_text(stmt, 7, w->reason, -1, SQLITE_STATIC);
-            sqlite3_bind_int64(stmt, 8, w->entered);
-        }
-        if (!open) {
-            sqlite3_bind_int64(stmt, w->is_new ? 4 : 2, w->ends);
-            sqlite3_bind_int64(stmt, w->is_new ? 6 : 3, w->window.to.ns);
-        }
-        if (step(journal, which, error) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int put_relabels(struct journal *journal, const struct journal_batch *batch, struct error *error)
-{
-    for (size_t i = 0; i < batch->relabel_count; i++) {
-        const struct journal_relabel *relabel = &batch->relabels[i];
-        sqlite3_stmt *stmt = journal->statements[PUT_RELABEL];
-        sqlite3_bind_int64(stmt, 1, relabel->host);
-        sqlite3_bind_int64(stmt, 2, relabel->number);
-        sqlite3_bind_int(stmt, 3, relabel->to_end);
-        sqlite3_bind_text(stmt, 4, state_token(relabel->state), -1, SQLITE_STATIC);
-        sqlite3_bind_text(stmt, 5, relabel->reason, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 6, relabel->entered);
-        sqlite3_bind_int64(stmt, 7, (int64_t)relabel->position);
-        if (step(journal, PUT_RELABEL, error) != 0)
+        if (journal_step(journal, PUT_NAMES, error) != 0)
             return -1;
     }
     return 0;
@@ -299,7 +256,7 @@ static int put_months(struct journal *journal, const struct journal_batch *batch
         sqlite3_bind_int64(stmt, 6, month->unreachable);
         sqlite3_bind_int64(stmt, 7, month->admin);
         sqlite3_bind_int64(stmt, 8, month->unknown);
-        if (step(journal, PUT_MONTH, error) != 0)
+        if (journal_step(journal, PUT_MONTH, error) != 0)
             return -1;
     }
     return 0;
@@ -318,7 +275,7 @@ static int put_absences(struct journal *journal, const struct journal_batch *bat
         }
         sqlite3_bind_text(stmt, 5, cause_token(absence->cause), -1, SQLITE_STATIC);
         sqlite3_bind_int64(stmt, 6, (int64_t)absence->fact);
-        if (step(journal, PUT_ABSENCE, error) != 0)
+        if (journal_step(journal, PUT_ABSENCE, error) != 0)
             return -1;
     }
     return 0;
@@ -334,7 +291,7 @@ static int put_clock(struct journal *journal, const struct receiver_output *outp
         sqlite3_bind_int64(stmt, 2, part->offset_ns);
         sqlite3_bind_int64(stmt, 3, part->base.ns);
         sqlite3_bind_int(stmt, 4, part->slow);
-        if (step(journal, PUT_LABEL, error) != 0)
+        if (journal_step(journal, PUT_LABEL, error) != 0)
             return -1;
     }
     for (size_t i = 0; i < output->moved_count; i++) {
@@ -344,7 +301,7 @@ static int put_clock(struct journal *journal, const struct receiver_output *outp
         sqlite3_bind_int64(stmt, 2, moved->window.from.ns);
         if (instant_before(moved->window.to, INSTANT_NEVER))
             sqlite3_bind_int64(stmt, 3, moved->window.to.ns);
-        if (step(journal, MOVE_WINDOW, error) != 0)
+        if (journal_step(journal, MOVE_WINDOW, error) != 0)
             return -1;
     }
     return 0;
@@ -357,7 +314,7 @@ static int put_facts(struct journal *journal, const struct receiver_output *outp
     sqlite3_stmt *stmt = journal->statements[PUT_FACTS];
     sqlite3_bind_int64(stmt, 1, (int64_t)output->first_fact);
     sqlite3_bind_blob64(stmt, 2, output->facts, output->facts_len, SQLITE_STATIC);
-    return step(journal, PUT_FACTS, error);
+    return journal_step(journal, PUT_FACTS, error);
 }
 
 static int put_mark(struct journal *journal, const struct journal_batch *batch, struct error *error)
@@ -367,19 +324,19 @@ static int put_mark(struct journal *journal, const struct journal_batch *batch, 
     sqlite3_bind_int64(stmt, 2, batch->alive.ns);
     sqlite3_bind_int(stmt, 3, batch->clean);
     sqlite3_bind_int64(stmt, 4, journal->run);
-    if (step(journal, PUT_MARK, error) != 0)
+    if (journal_step(journal, PUT_MARK, error) != 0)
         return -1;
     if (batch->trim_to == 0)
         return 0;
     sqlite3_bind_int64(journal->statements[TRIM], 1, (int64_t)batch->trim_to);
-    return step(journal, TRIM, error);
+    return journal_step(journal, TRIM, error);
 }
 
 static int put_batch(struct journal *journal, const struct journal_batch *batch, struct error *error)
 {
     if (put_names(journal, batch, error) != 0 || put_hosts(journal, batch, error) != 0 ||
-        put_lines(journal, &batch->output.lines, error) != 0 || put_windows(journal, batch, error) != 0 ||
-        put_relabels(journal, batch, error) != 0 || put_months(journal, batch, error) != 0 ||
+        put_lines(journal, &batch->output.lines, error) != 0 || journal_put_windows(journal, batch, error) != 0 ||
+        journal_put_relabels(journal, batch, error) != 0 || put_months(journal, batch, error) != 0 ||
         put_absences(journal, batch, error) != 0 || put_clock(journal, &batch->output, error) != 0 ||
         put_facts(journal, &batch->output, error) != 0)
         return -1;

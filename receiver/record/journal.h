@@ -51,6 +51,8 @@ struct journal_window {
     int64_t starts, ends;   /* Unix seconds; ends INT64_MAX: open */
     struct window window;
     int64_t entered;
+    char origin[NAME_LEN_MAX + 1]; /* the peer where it was entered; "": here */
+    uint64_t origin_key;           /* what that peer knows it by */
 };
 
 /* What somebody said about an outage. */
@@ -61,7 +63,10 @@ struct journal_relabel {
     enum state state;
     char *reason; /* owned by the batch */
     int64_t entered;
-    uint64_t position; /* last fact then */
+    uint64_t position;             /* last fact then */
+    int64_t from, to;              /* the outage, Unix seconds; `to` INT64_MAX: it went on */
+    char origin[NAME_LEN_MAX + 1]; /* as above */
+    uint64_t origin_key;
 };
 
 /* The seconds of a month that has ended; replaces what was stored of it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* journal_internal.h - what journal.c (writing) and journal_load.c share. For these two only. */
+/* journal_internal.h - what journal.c and journal_entered.c (writing) and journal_load.c share. For these only. */
 #ifndef RECEIVER_RECORD_JOURNAL_INTERNAL_H
 #define RECEIVER_RECORD_JOURNAL_INTERNAL_H
 
@@ -36,5 +36,10 @@ struct journal {
 
 /* Fills `error` with what SQLite says, and returns -1. */
 int journal_fail(const struct journal *journal, const char *what, struct error *error);
+/* Runs a statement whose values are bound, and makes it ready for the next ones. */
+int journal_step(struct journal *journal, enum statement which, struct error *error);
+
+int journal_put_windows(struct journal *journal, const struct journal_batch *batch, struct error *error);
+int journal_put_relabels(struct journal *journal, const struct journal_batch *batch, struct error *error);
 
 #endif

@@ -313,6 +313,13 @@ static char *column_copy(sqlite3_stmt *stmt, int column)
     return strdup(text ? text : "");
 }
 
+void log_reader_origin(sqlite3_stmt *stmt, int column, char origin[NAME_LEN_MAX + 1], uint64_t *key)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+    (void)snprintf(origin, NAME_LEN_MAX + 1, "%s", text ? text : "");
+    *key = (uint64_t)sqlite3_column_int64(stmt, column + 1);
+}
+
 /* Reads the next row into the list, which grows by doubling. -1: out of memory. */
 static int windows_append(struct log_window **windows, size_t *count, sqlite3_stmt *stmt)
 {
@@ -327,7 +334,9 @@ static int windows_append(struct log_window **windows, size_t *count, sqlite3_st
                                   .pattern = column_copy(stmt, 1),
                                   .from = sqlite3_column_int64(stmt, 2),
                                   .to = sqlite3_column_int64(stmt, 3),
-                                  .reason = column_copy(stmt, 4)};
+                                  .reason = column_copy(stmt, 4),
+                                  .entered = sqlite3_column_int64(stmt, 5)};
+    log_reader_origin(stmt, 6, window->origin, &window->origin_key);
     return window->pattern && window->reason ? 0 : -1;
 }
 
@@ -337,8 +346,10 @@ int log_reader_windows(struct log_reader *reader, struct log_window **windows, s
     *windows = NULL;
     *count = 0;
     int result = 0;
-    int rc = sqlite3_prepare_v2(reader->db, "SELECT id, pattern, starts, ends, reason FROM maintenance ORDER BY id", -1,
-                                &stmt, NULL);
+    int rc = sqlite3_prepare_v2(reader->db,
+                                "SELECT id, pattern, starts, ends, reason, entered, origin, origin_id FROM maintenance"
+                                " ORDER BY id",
+                                -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
             if ((result = windows_append(windows, count, stmt)) != 0)

@@ -45,6 +45,21 @@ struct log_window {
     int64_t id;
     char *pattern, *reason; /* owned */
     int64_t from, to;       /* Unix seconds; `to` 0: until somebody ends it */
+    int64_t entered;
+    char origin[NAME_LEN_MAX + 1]; /* the peer where it was entered; "": here */
+    uint64_t origin_key;           /* what that peer knows it by */
+};
+
+/* What was said about an outage, in full. */
+struct log_relabel {
+    uint32_t host, number;
+    bool to_end;
+    enum state state;
+    char *reason;     /* owned */
+    int64_t from, to; /* the outage when it was said; `to` 0: it went on */
+    int64_t entered;
+    char origin[NAME_LEN_MAX + 1]; /* as above */
+    uint64_t origin_key;
 };
 
 /* The last sign of life of the receiver. */
@@ -86,5 +101,8 @@ int log_reader_last_run(struct log_reader *reader, struct log_run *run, struct e
 /* All maintenance, by id: `*windows` and what is in them (log_window_free) belong to the caller. */
 int log_reader_windows(struct log_reader *reader, struct log_window **windows, size_t *count, struct error *error);
 void log_window_free(struct log_window *window);
+/* What was said since then, in the order in which it was stored. `*relabels` and their reasons belong to the caller. */
+int log_reader_relabels_since(struct log_reader *reader, int64_t entered, struct log_relabel **relabels, size_t *count,
+                              struct error *error);
 
 #endif

@@ -20,6 +20,9 @@ struct log_reader {
 /* Fills `error` with what SQLite says, and returns -1. */
 int log_reader_fail(const struct log_reader *reader, struct error *error);
 
+/* Copies the origin in this column and the next. */
+void log_reader_origin(sqlite3_stmt *stmt, int column, char origin[NAME_LEN_MAX + 1], uint64_t *key);
+
 /* Adds what was said about the outages of a host, and lays it over the log. */
 int log_reader_add_relabels(struct log_reader *reader, uint32_t host, struct timeline *timeline, struct error *error);
 

@@ -103,6 +103,64 @@ int log_reader_relabelled(struct log_reader *reader, struct log_relabelled **hos
     return result;
 }
 
+/* Reads the next row into the list. A word that is not known is told where the log is folded. */
+static int relabels_append(struct log_relabel **relabels, size_t *count, sqlite3_stmt *stmt)
+{
+    const char *token = (const char *)sqlite3_column_text(stmt, 3),
+               *reason = (const char *)sqlite3_column_text(stmt, 4);
+    int state = state_find(token ? token : "?");
+    if (state < 0)
+        return 0;
+    struct log_relabel *more = realloc(*relabels, (*count + 1) * sizeof **relabels);
+    if (!more)
+        return -1;
+    *relabels = more;
+    struct log_relabel *relabel = &more[*count];
+    *relabel = (struct log_relabel){.host = (uint32_t)sqlite3_column_int64(stmt, 0),
+                                    .number = (uint32_t)sqlite3_column_int64(stmt, 1),
+                                    .to_end = sqlite3_column_int(stmt, 2) != 0,
+                                    .state = (enum state)state,
+                                    .reason = strdup(reason ? reason : ""),
+                                    .entered = sqlite3_column_int64(stmt, 5),
+                                    .from = sqlite3_column_int64(stmt, 6),
+                                    .to = sqlite3_column_int64(stmt, 7)};
+    if (!relabel->reason)
+        return -1;
+    log_reader_origin(stmt, 8, relabel->origin, &relabel->origin_key);
+    (*count)++;
+    return 0;
+}
+
+int log_reader_relabels_since(struct log_reader *reader, int64_t entered, struct log_relabel **relabels, size_t *count,
+                              struct error *error)
+{
+    *relabels = NULL;
+    *count = 0;
+    sqlite3_stmt *stmt = query(reader,
+                               "SELECT host, number, to_end, state, reason, entered, from_at, to_at, origin, origin_id"
+                               " FROM relabels WHERE entered >= ?1 AND from_at IS NOT NULL ORDER BY id",
+                               error);
+    if (!stmt)
+        return -1;
+    (void)sqlite3_bind_int64(stmt, 1, entered);
+    int result = 0, rc;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        if (relabels_append(relabels, count, stmt) != 0) {
+            result = error_set(error, "out of memory");
+            break;
+        }
+    if (result == 0 && rc != SQLITE_DONE)
+        result = log_reader_fail(reader, error);
+    (void)sqlite3_finalize(stmt);
+    while (result && *count > 0)
+        free((*relabels)[--*count].reason);
+    if (result) {
+        free(*relabels);
+        *relabels = NULL;
+    }
+    return result;
+}
+
 int log_reader_last_month(struct log_reader *reader, uint32_t host, const char *zone, char month[8],
                           struct error *error)
 {

@@ -6,7 +6,7 @@
 #ifndef RECEIVER_RECORD_SCHEMA_H
 #define RECEIVER_RECORD_SCHEMA_H
 
-#define SCHEMA_VERSION 2 /* PRAGMA user_version */
+#define SCHEMA_VERSION 3 /* PRAGMA user_version */
 
 /* Of a row of `hosts`: the earliest second told by a line that is not in the checkpoint, NULL for none. */
 #define SCHEMA_UNWRITTEN_FROM "(SELECT min(at) FROM transitions WHERE host = hosts.id AND number > hosts.lines)"
@@ -45,7 +45,11 @@
     "  state TEXT NOT NULL,"               /* up, down, admin, unknown */                                              \
     "  reason TEXT NOT NULL,"                                                                                          \
     "  entered INTEGER NOT NULL,"                                                                                      \
-    "  position INTEGER NOT NULL);"        /* last fact when it was entered: later checkpoints know of it */           \
+    "  position INTEGER NOT NULL,"         /* last fact when it was entered: later checkpoints know of it */           \
+    "  from_at INTEGER,"                   /* the outage as it was then ... */                                         \
+    "  to_at INTEGER,"                     /* ... NULL: it went on */                                                  \
+    "  origin TEXT,"                       /* the receiver where it was entered; NULL: this one */                     \
+    "  origin_id INTEGER);"                /* what that one knows it by */                                             \
     "CREATE INDEX relabels_of_host ON relabels (host);"                                                                \
     "CREATE TABLE months ("                /* seconds of each month that ended; follows from the log, kept for reports */\
     "  host INTEGER NOT NULL REFERENCES hosts(id),"                                                                    \
@@ -65,7 +69,9 @@
     "  starts_ns INTEGER NOT NULL,"                                                                                    \
     "  ends_ns INTEGER,"                                                                                               \
     "  reason TEXT NOT NULL,"                                                                                          \
-    "  entered INTEGER NOT NULL);"                                                                                     \
+    "  entered INTEGER NOT NULL,"                                                                                      \
+    "  origin TEXT,"                      /* the receiver where it was entered; NULL: this one */                      \
+    "  origin_id INTEGER);"               /* what that one knows it by */                                              \
     "CREATE TABLE runs ("                 /* of this receiver */                                                       \
     "  id INTEGER PRIMARY KEY,"                                                                                        \
     "  boot_id BLOB NOT NULL,"                                                                                         \
@@ -92,7 +98,7 @@
     "CREATE TABLE journal ("              /* accepted heartbeats and the like since the checkpoints */                 \
     "  position INTEGER PRIMARY KEY,"     /* number of the first fact in it */                                         \
     "  facts BLOB NOT NULL);"                                                                                          \
-    "PRAGMA user_version = 2;"
+    "PRAGMA user_version = 3;"
 /* clang-format on */
 
 #endif

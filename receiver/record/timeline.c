@@ -151,6 +151,22 @@ void timeline_relabel(struct timeline *timeline)
     }
 }
 
+int timeline_say(struct timeline *timeline, size_t index, struct timeline_relabel *relabel, bool *open)
+{
+    const struct timeline_span *span = &timeline->spans[index];
+    const struct timeline_span *next = index + 1 < timeline->count ? span + 1 : NULL;
+    relabel->number = span->first_number;
+    /* What was once said of an outage to its end is corrected to its end. */
+    bool reached = span->relabel && span->relabel->number == relabel->number && span->relabel->to_end;
+    relabel->to_end = reached || !next || next->told == STATE_UP;
+    if (timeline_add_relabel(timeline, relabel) != 0)
+        return -1;
+    timeline_relabel(timeline);
+    const struct timeline_relabel *last = timeline->spans[timeline->count - 1].relabel;
+    *open = last && last->number == relabel->number;
+    return 0;
+}
+
 /* The number of spans that begin at or before `at`: the one before that index holds this second. */
 static size_t spans_begun(const struct timeline *timeline, int64_t at)
 {

@@ -66,6 +66,11 @@ int timeline_add_relabel(struct timeline *timeline, const struct timeline_relabe
  * what an earlier outage hands on to it. */
 void timeline_relabel(struct timeline *timeline);
 
+/* Says of the outage of span `index` that it counts as `relabel->state`, as somebody would now: fills in which outage, and whether
+ * that holds for all that comes before the host is up again, and lays it over. `*open` tells whether the host is still in it.
+ * Returns 0, or -1 out of memory. */
+int timeline_say(struct timeline *timeline, size_t index, struct timeline_relabel *relabel, bool *open);
+
 /* The seconds of each state in [from, to): index by enum state. Seconds before the first span count as unknown.
  * `unreachable` is the part of DOWN that has this cause. */
 struct timeline_seconds {

@@ -58,7 +58,7 @@ def test_planned(_):
         equal((answer["from"], answer["to"]), (start, start + 6), "the times that were typed")
         number = answer["ids"][0]
         equal(listed(receiver)[number], {"id": number, "pattern": "web*", "from": start, "to": start + 6, "reason": "disk",
-                                         "state": "planned"}, "list")
+                                         "state": "planned", "origin": None}, "list")
         check(in_zone(start) in receiver.twobeat("maintenance", "list", **zone).stdout, "times in the zone")
         died = before.kill()
         receiver.wait_state("web2", "down", 6)

@@ -160,9 +160,9 @@ def test_refused(_):
                         (outage["id"], "--as", "up", "--reason", "x" * 501)):
                 refuse(*bad)
         receiver.start()
-        good = {"number": 2, "as": "admin", "reason": "x", "to_end": True, "open": False}
+        good = {"number": 2, "as": "admin", "reason": "x", "to_end": True, "open": False, "from": outage["from"], "to": outage["to"]}
         for bad in ({"number": 0}, {"number": 99}, {"number": "2"}, {"as": "late"}, {"as": None}, {"reason": ""}, {"reason": "a\nb"},
-                    {"reason": 5}, {"to_end": 1}, {"open": None}):
+                    {"reason": 5}, {"to_end": 1}, {"open": None}, {"from": None}, {"to": "x"}):
             check(receiver.try_ask("relabel", hosts=["web1"], **dict(good, **bad))["ok"] is False, f"{bad} is refused")
         for bad in ([], ["nohost"], ["web*"], ["web1", "web1"]):
             check(receiver.try_ask("relabel", hosts=bad, **good)["ok"] is False, f"hosts {bad} are refused")
@@ -178,7 +178,7 @@ def test_killed_right_after_the_answer(_):
         agent = world.agent("web1", receiver)
         outage = with_past(receiver, agent)
         equal(receiver.try_ask("relabel", hosts=["web1"], number=rows(receiver, f"SELECT number FROM transitions WHERE id = {outage['id']}")[0][0],
-                               reason="x", to_end=True, open=False, **{"as": "admin"}), {"ok": True}, "the answer")
+                               reason="x", to_end=True, open=False, to=outage["to"], **{"as": "admin", "from": outage["from"]}), {"ok": True}, "the answer")
         receiver.kill()
         check_says(receiver, "web1", outage, "admin", "down", "x")
         equal(receiver.json("verify")["queued"], 1, "the file is still to be made anew")
