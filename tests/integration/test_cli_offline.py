@@ -578,7 +578,7 @@ def test_maintenance_is_planned_while_stopped(record, _):
         equal((answer["from"], answer["to"] - answer["from"], len(answer["ids"])), (first, length, 2), f"{start} to {end}")
         for number, pattern in zip(answer["ids"], ("web*", "db1")):
             equal(maintenance(record)[number], {"id": number, "pattern": pattern, "from": answer["from"], "to": answer["to"],
-                                                "reason": "kernel", "state": "planned"}, "list")
+                                                "reason": "kernel", "state": "planned", "origin": None}, "list")
             row = record.rows(f"SELECT starts_ns, ends_ns, entered FROM maintenance WHERE id = {number}")[0]
             equal(row[:2], tuple(record.alive_ns + (answer[t] - record.alive) * 10**9 for t in ("from", "to")), "judging clock")
             check(abs(row[2] - time.time()) < 60, "entered now")

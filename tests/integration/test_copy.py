@@ -75,7 +75,7 @@ def test_while_files_are_made_anew(rng):
             while not ends.is_set():
                 state = rng.choice(("up", "admin", "unknown", "down"))
                 answer = receiver.try_ask("relabel", hosts=[f"h{rng.randrange(HOSTS)}"], number=2 * rng.randrange(1, LINES // 2), reason="x",
-                                          to_end=False, open=False, **{"as": state})
+                                          to_end=False, open=False, to=2, **{"as": state, "from": 1})
                 said.append(bool(answer and answer["ok"]))
         talker = threading.Thread(target=talk, daemon=True)
         talker.start()
