@@ -14,7 +14,7 @@ void peer_head_visit(struct codec *codec, struct peer_head *head)
     codec_u64(codec, &head->challenged);
     codec_bytes(codec, head->challenge, sizeof head->challenge);
     codec_u64(codec, &head->heard);
-    if (codec_is_reading(codec) && head->session == 0)
+    if (codec_is_reading(codec) && (head->session == 0 || head->counter == 0))
         codec->failed = true;
 }
 

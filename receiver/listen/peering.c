@@ -247,7 +247,7 @@ size_t peering_hear(struct peering *peering, struct instant now, const struct da
     size_t len;
     *opened = false;
     int place = peers_find(receiver_peers(peering->receiver), datagram->name, datagram->name_len);
-    if (place < 0)
+    if (place < 0 || datagram->generation != PEER_GENERATION)
         return 0;
     const struct way *way = &peering->ways[place];
     const struct peer *peer = receiver_peers(peering->receiver)->peers[place];

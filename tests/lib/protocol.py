@@ -62,6 +62,10 @@ def derive_view_key(site_key):
     return blake2b(32, site_key, b"view")
 
 
+def derive_peer_key(site_key, sender, recipient):
+    return blake2b(32, site_key, b"peer" + bytes([len(sender)]) + sender.encode("ascii") + recipient.encode("ascii"))
+
+
 def name_is_valid(name):
     return bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", name)) and ".." not in name
 
@@ -125,29 +129,49 @@ class Header:
             raise ProtocolError("length")
         magic, kind, generation, name_len, zero = struct.unpack_from("!4sBBBB", datagram)
         name = datagram[HEADER_LEN:HEADER_LEN + name_len].decode("latin-1")
-        if magic != MAGIC or kind not in (BEAT, ACK, CHALLENGE, BYE) or generation == 0 or zero != 0:
+        if magic != MAGIC or kind not in (BEAT, ACK, CHALLENGE, BYE, PEER) or generation == 0 or zero != 0:
             raise ProtocolError("header")
         if not name_is_valid(name) or len(datagram) < HEADER_LEN + name_len + TAG_LEN:
             raise ProtocolError("name")
         return cls(kind, generation, name, datagram[8:HEADER_LEN]), datagram[HEADER_LEN + name_len:]
 
 
-def seal(kind, generation, name, payload, host_key, fresh=None):
-    """A whole datagram. Nothing is checked, so that tests can also make what must be refused."""
-    key = sealing_key(kind, host_key)
+def seal_with(key, kind, generation, name, payload, fresh=None):
     nonce = make_nonce(key, os.urandom(32) if fresh is None else fresh, payload)
     head = Header(kind, generation, name, nonce).encode()
     return head + aead.xchacha20_poly1305_seal(key, nonce, head, payload)
 
 
+def open_with(key, header, sealed, datagram):
+    head = datagram[:len(datagram) - len(sealed)]
+    try:
+        return aead.xchacha20_poly1305_open(key, header.nonce, head, sealed)
+    except aead.SealError as error:
+        raise ProtocolError(str(error)) from None
+
+
+def seal(kind, generation, name, payload, host_key, fresh=None):
+    """A whole datagram. Nothing is checked, so that tests can also make what must be refused."""
+    return seal_with(sealing_key(kind, host_key), kind, generation, name, payload, fresh)
+
+
 def open_datagram(datagram, host_key):
     """(Header, payload); raises ProtocolError if it is malformed or the seal does not hold."""
     header, sealed = Header.parse(datagram)
-    head = datagram[:len(datagram) - len(sealed)]
-    try:
-        return header, aead.xchacha20_poly1305_open(sealing_key(header.type, host_key), header.nonce, head, sealed)
-    except aead.SealError as error:
-        raise ProtocolError(str(error)) from None
+    return header, open_with(sealing_key(header.type, host_key), header, sealed, datagram)
+
+
+def seal_peer(sender, recipient, payload, site_key, fresh=None, generation=1):
+    """A datagram between receivers. Nothing is checked; the zeros at the end are part of the payload."""
+    return seal_with(derive_peer_key(site_key, sender, recipient), PEER, generation, sender, payload, fresh)
+
+
+def open_peer(datagram, recipient, site_key):
+    """(Header, payload) of what was sent to `recipient`."""
+    header, sealed = Header.parse(datagram)
+    if header.type != PEER or header.generation != 1:
+        raise ProtocolError("not of a peer")
+    return header, open_with(derive_peer_key(site_key, header.name, recipient), header, sealed, datagram)
 
 
 # --- Payloads (section 3) ------------------------------------------------------------------------------------------
@@ -247,6 +271,218 @@ class Bye(_Payload):
 
 
 PAYLOADS = {kind.TYPE: kind for kind in (Beat, Ack, Challenge, Bye)}
+
+
+# --- Between receivers (section 8) ---------------------------------------------------------------------------------
+
+QUESTION, ANSWERS = 1, 2
+NOT_MINE, SILENT, HEARD, LATE = 1, 2, 3, 4
+LONGER = 2 ** 32 - 1
+STATES = {0: "unknown", 2: "down", 3: "admin"}
+CAUSES = dict(enumerate("silent unreachable frozen reboot agent_died agent_stopped shutdown maintenance receiver_off receiver_isolated "
+                        "receiver_overloaded receiver_path clock_step path forgotten moved".split(), 1))
+
+
+@dataclasses.dataclass
+class PeerHead(_Payload):
+    LAYOUT = "!QQ16sQ16sQ"
+    session: int
+    counter: int
+    echo: bytes = NO_ECHO
+    challenged: int = 0
+    challenge: bytes = NO_ECHO
+    heard: int = 0
+
+    def check(self):
+        super().check()
+        if self.session == 0:
+            raise ProtocolError("session")
+
+
+@dataclasses.dataclass
+class Question:
+    LAYOUT = "!QII2x"
+    agent_start: int
+    number: int
+    age_ms: int
+    host: str
+
+    def encode(self):
+        return struct.pack(self.LAYOUT, self.agent_start, self.number, self.age_ms) + self.host.encode("ascii")
+
+    @classmethod
+    def decode(cls, body):
+        fixed = struct.calcsize(cls.LAYOUT)
+        host = body[fixed:].decode("latin-1")
+        return cls(*struct.unpack_from(cls.LAYOUT, body), host) if len(body) > fixed and name_is_valid(host) else None
+
+
+@dataclasses.dataclass
+class Answer:
+    LAYOUT = "!BIIBB"
+    kind: int
+    age_ms: int = 0
+    back_ms: int = LONGER
+    state: int = 2
+    cause: int = 0
+
+    def encode(self):
+        return struct.pack(self.LAYOUT, self.kind, self.age_ms, self.back_ms, self.state, self.cause)
+
+
+def encode_answers(counter, answers):
+    return struct.pack("!Q", counter) + b"".join(answer.encode() for answer in answers)
+
+
+def decode_answers(body):
+    """(counter of the datagram that asked, answers)"""
+    whole = len(body[8:]) // struct.calcsize(Answer.LAYOUT) * struct.calcsize(Answer.LAYOUT)
+    return struct.unpack_from("!Q", body)[0], [Answer(*row) for row in struct.iter_unpack(Answer.LAYOUT, body[8:8 + whole])]
+
+
+def encode_items(items):
+    """items: (type, body)"""
+    return b"".join(struct.pack("!BH", kind, len(body)) + body for kind, body in items)
+
+
+def decode_items(payload):
+    """Of what stands behind the head; until the zeros, or what does not fit."""
+    items = []
+    while len(payload) >= 3 and payload[0] != 0:
+        kind, length = struct.unpack_from("!BH", payload)
+        if len(payload) < 3 + length:
+            break
+        items.append((kind, payload[3:3 + length]))
+        payload = payload[3 + length:]
+    return items
+
+
+def peer_payload(sender, head, items=b""):
+    return head.encode() + items + bytes(100 - len(sender))
+
+
+@dataclasses.dataclass
+class PeerDatagram:
+    """What a peer said."""
+    head: PeerHead
+    items: list
+    at: float
+    size: int
+
+    def questions(self):
+        """None for one that cannot be understood."""
+        return [Question.decode(body) for kind, body in self.items if kind == QUESTION]
+
+    def answers(self):
+        """counter -> answers"""
+        return dict(decode_answers(body) for kind, body in self.items if kind == ANSWERS)
+
+
+class PeerClient:
+    """A receiver that only talks to one other receiver, and says what it is told to.
+
+    It owns a UDP socket from its making on, so that the other one can be told its address before it starts. Nothing is sent by itself
+    except by `receive`, which proves its session when challenged, and challenges the other's; and answers questions by `answer_question`
+    if that is set (a function of a Question that returns an Answer).
+    """
+
+    def __init__(self, site_key, name, peer):
+        self.site_key, self.name, self.peer = site_key, name, peer
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = self.socket.getsockname()
+        self.to = None  # address of the other, as it is spoken to
+        self.secret = os.urandom(32)
+        self.answer_question = None
+        self.their_session, self.sessions_proven, self.window, self.heard = None, 0, set(), 0
+        self.sent = None
+        self.new_session()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def new_session(self):
+        self.session, self.counter, self.echo = Client._random(), 0, NO_ECHO
+        self.challenged = 0
+
+    def _value(self, session):
+        name = self.peer.encode()
+        return blake2b(16, self.secret, bytes([len(name)]) + name + struct.pack("!QQ", session, self.sessions_proven))
+
+    def head(self, **fields):
+        """The next one."""
+        self.counter += 1
+        value = self._value(self.challenged) if self.challenged else NO_ECHO
+        own = {"session": self.session, "counter": self.counter, "echo": self.echo, "challenged": self.challenged,
+               "challenge": value, "heard": self.heard}
+        return PeerHead(**dict(own, **fields))
+
+    def send_raw(self, datagram):
+        self.sent = datagram
+        self.socket.sendto(datagram, self.to)
+
+    def send(self, *items, **fields):
+        """items: (type, body). Any field of the head can be set by its name. Returns the head."""
+        head = self.head(**fields)
+        self.send_raw(seal_peer(self.name, self.peer, peer_payload(self.name, head, encode_items(items)), self.site_key))
+        return head
+
+    def ask(self, *questions):
+        return self.send(*((QUESTION, question.encode()) for question in questions))
+
+    def answer(self, counter, *answers):
+        return self.send((ANSWERS, encode_answers(counter, answers)))
+
+    def _take(self, head):
+        """Whether its items may be believed."""
+        if head.session == self.their_session:
+            if head.counter in self.window or head.counter + 1024 <= self.heard:
+                return False
+        elif head.echo == self._value(head.session):
+            self.their_session, self.challenged, self.window, self.heard = head.session, 0, set(), 0
+            self.sessions_proven += 1
+        else:
+            self.challenged = head.session
+            return False
+        self.window.add(head.counter)
+        self.heard = max(self.heard, head.counter)
+        return True
+
+    def _react(self, datagram):
+        head = datagram.head
+        challenged, proven = self.challenged, self.their_session
+        believed = self._take(head)
+        is_new = head.challenged == self.session and head.challenge != self.echo
+        if is_new and (believed or proven is None):
+            self.echo = head.challenge
+        items = []
+        if believed and self.answer_question and datagram.questions():
+            answers = [self.answer_question(question) if question else Answer(NOT_MINE) for question in datagram.questions()]
+            items = [(ANSWERS, encode_answers(head.counter, answers))]
+        if items or is_new or (self.challenged and (self.challenged != challenged or not believed)):
+            self.send(*items)
+        return believed
+
+    def receive(self, timeout=2.0):
+        """The next PeerDatagram that can be believed; None if none comes in `timeout` seconds. `self.to` becomes where it came from."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                raw, self.to = self.socket.recvfrom(4096)
+                _, payload = open_peer(raw, self.name, self.site_key)
+                head = PeerHead.decode(payload)
+            except socket.timeout:
+                return None
+            except ProtocolError:
+                continue
+            datagram = PeerDatagram(head, decode_items(payload[64:]), time.monotonic(), len(raw))
+            if self._react(datagram):
+                return datagram
+        return None
 
 
 # --- Spreading (section 7) ----------------------------------------------------------------------------------------

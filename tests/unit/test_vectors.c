@@ -20,6 +20,8 @@
 #include "common/key.h"
 #include "common/message.h"
 #include "common/metric.h"
+#include "receiver/judge/peer_message.h"
+#include "receiver/judge/state.h"
 
 static json_t *file_load(const char *name)
 {
@@ -220,8 +222,194 @@ static void test_messages(void **state)
     }
 }
 
+/* ---- between receivers ---- */
+
+static struct peer_head peer_head_of(const json_t *fields)
+{
+    struct peer_head head = {.session = number_of(fields, "session"),
+                             .counter = number_of(fields, "counter"),
+                             .challenged = number_of(fields, "challenged"),
+                             .heard = number_of(fields, "heard")};
+    assert_int_equal(bytes_of(fields, "echo", head.echo, ECHO_LEN), ECHO_LEN);
+    assert_int_equal(bytes_of(fields, "challenge", head.challenge, ECHO_LEN), ECHO_LEN);
+    return head;
+}
+
+static struct peer_question question_of(const json_t *fields)
+{
+    struct peer_question question = {.agent_start = number_of(fields, "agent_start"),
+                                     .number = (uint32_t)number_of(fields, "number"),
+                                     .age_ms = (uint32_t)number_of(fields, "age_ms")};
+    question.name_len = strlen(text_of(fields, "host"));
+    memcpy(question.name, text_of(fields, "host"), question.name_len);
+    return question;
+}
+
+static struct peer_answer peer_answer_of(const json_t *fields)
+{
+    return (struct peer_answer){.kind = (uint8_t)number_of(fields, "kind"),
+                                .age_ms = (uint32_t)number_of(fields, "age_ms"),
+                                .back_ms = (uint32_t)number_of(fields, "back_ms"),
+                                .state = (uint8_t)number_of(fields, "state"),
+                                .cause = (uint8_t)number_of(fields, "cause")};
+}
+
+static void encode_peer_item(struct codec *codec, const json_t *item)
+{
+    const json_t *answers = json_object_get(item, "answers"), *question_fields = json_object_get(item, "question");
+    uint8_t type = answers ? PEER_ANSWERS : PEER_QUESTION;
+    if (answers) {
+        uint16_t len = (uint16_t)(PEER_ANSWERS_FIXED_LEN + PEER_ANSWER_LEN * json_array_size(answers));
+        uint64_t counter = number_of(item, "counter");
+        peer_item_visit(codec, &type, &len);
+        codec_u64(codec, &counter);
+        for (size_t i = 0; i < json_array_size(answers); i++) {
+            struct peer_answer answer = peer_answer_of(json_array_get(answers, i));
+            peer_answer_visit(codec, &answer);
+        }
+        return;
+    }
+    struct peer_question question = question_of(question_fields);
+    uint16_t len = (uint16_t)(PEER_QUESTION_FIXED_LEN + question.name_len);
+    peer_item_visit(codec, &type, &len);
+    peer_question_visit(codec, &question, len);
+}
+
+/* From the fields to the bytes. */
+static void peer_seal(const json_t *vector)
+{
+    uint8_t fresh[DATAGRAM_RANDOM_LEN], want[DATAGRAM_LEN_MAX], got[DATAGRAM_LEN_MAX], payload[DATAGRAM_LEN_MAX] = {0};
+    const char *sender = text_of(vector, "sender");
+    struct peer_head head = peer_head_of(json_object_get(vector, "head"));
+    struct codec codec = codec_writer(payload, PEER_PAYLOAD_MAX);
+    size_t index;
+    const json_t *item;
+    peer_head_visit(&codec, &head);
+    json_array_foreach(json_object_get(vector, "items"), index, item) encode_peer_item(&codec, item);
+    assert_false(codec.failed);
+    size_t len = codec.pos + NAME_LEN_MAX - strlen(sender);
+    assert_int_equal(len, bytes_of(vector, "payload", want, sizeof want));
+    assert_memory_equal(payload, want, len);
+
+    struct key site = key_of(vector, "site_key"), key;
+    key_derive_peer(&key, &site, sender, text_of(vector, "recipient"));
+    assert_int_equal(bytes_of(vector, "fresh", fresh, sizeof fresh), sizeof fresh);
+    len = datagram_seal(got, DATAGRAM_PEER, 1, sender, strlen(sender), payload, len, &key, fresh);
+    assert_int_equal(len, bytes_of(vector, "datagram", want, sizeof want));
+    assert_memory_equal(got, want, len);
+}
+
+static void check_answers(struct codec *body, const json_t *item, const json_t *like)
+{
+    const json_t *wanted = like ? like : json_object_get(item, "answers");
+    uint64_t counter;
+    size_t index;
+    const json_t *fields;
+    codec_u64(body, &counter);
+    assert_int_equal(counter, number_of(item, "counter"));
+    json_array_foreach(wanted, index, fields)
+    {
+        struct peer_answer got, want = peer_answer_of(fields);
+        peer_answer_visit(body, &got);
+        assert_true(got.kind == want.kind && got.age_ms == want.age_ms && got.back_ms == want.back_ms);
+        assert_true(got.state == want.state && got.cause == want.cause);
+    }
+    assert_true(codec_left(body) < PEER_ANSWER_LEN && !body->failed);
+}
+
+static void check_item(struct codec *codec, const json_t *item, const json_t *like)
+{
+    uint8_t type;
+    uint16_t len;
+    peer_item_visit(codec, &type, &len);
+    assert_false(codec->failed);
+    struct codec body = codec_reader(codec->in + codec->pos, len);
+    codec->pos += len;
+    if (json_object_get(item, "answers")) {
+        assert_int_equal(type, PEER_ANSWERS);
+        check_answers(&body, item, like);
+        return;
+    }
+    struct peer_question got;
+    if (type == PEER_QUESTION)
+        peer_question_visit(&body, &got, len);
+    if (!json_object_get(item, "question")) { /* of another type, or one that cannot be understood */
+        assert_int_equal(type, number_of(item, "unknown"));
+        assert_true(type != PEER_ANSWERS && (type != PEER_QUESTION || body.failed));
+        return;
+    }
+    struct peer_question want = question_of(json_object_get(item, "question"));
+    assert_int_equal(type, PEER_QUESTION);
+    assert_false(body.failed);
+    assert_true(got.agent_start == want.agent_start && got.number == want.number && got.age_ms == want.age_ms);
+    assert_string_equal(got.name, want.name);
+}
+
+static void peer_open(const json_t *vector)
+{
+    uint8_t bytes[DATAGRAM_LEN_MAX], payload[DATAGRAM_PAYLOAD_MAX], want[DATAGRAM_LEN_MAX], got[PEER_HEAD_LEN];
+    struct datagram datagram;
+    struct key site = key_of(vector, "site_key"), key;
+    size_t len = bytes_of(vector, "datagram", bytes, sizeof bytes), payload_len = 0, index;
+    assert_int_equal(datagram_parse(&datagram, bytes, len), DATAGRAM_OK);
+    assert_int_equal(datagram.type, DATAGRAM_PEER);
+    key_derive_peer(&key, &site, text_of(vector, "sender"), text_of(vector, "recipient"));
+    assert_int_equal(datagram_open(payload, &payload_len, &datagram, &key), 0);
+    assert_int_equal(payload_len, bytes_of(vector, "payload", want, sizeof want));
+
+    struct codec codec = codec_reader(payload, payload_len), out = codec_writer(got, sizeof got);
+    struct peer_head head;
+    peer_head_visit(&codec, &head);
+    assert_false(codec.failed);
+    peer_head_visit(&out, &head);
+    head = peer_head_of(json_object_get(vector, "head"));
+    out = codec_writer(want, sizeof want);
+    peer_head_visit(&out, &head);
+    assert_memory_equal(got, want, PEER_HEAD_LEN);
+    const json_t *item;
+    json_array_foreach(json_object_get(vector, "items"), index, item)
+        check_item(&codec, item, json_object_get(vector, "like"));
+    uint8_t type = 0;
+    uint16_t rest;
+    if (codec_left(&codec) >= PEER_ITEM_HEAD_LEN)
+        peer_item_visit(&codec, &type, &rest);
+    assert_true(codec.failed || type == 0);
+}
+
+static void test_peers(void **state)
+{
+    size_t index;
+    const json_t *vector;
+    (void)state;
+    json_t *file = file_load("peer.json");
+    json_array_foreach(json_object_get(file, "vectors"), index, vector)
+    {
+        print_message("peer.json: %s\n", text_of(vector, "about"));
+        peer_open(vector);
+        if (!json_is_true(json_object_get(vector, "decode_only")))
+            peer_seal(vector);
+    }
+    json_decref(file);
+}
+
+static const char *told_by_peer(const struct datagram *datagram, const struct key *site_key, const char *recipient)
+{
+    struct key key;
+    struct peer_head head;
+    uint8_t payload[DATAGRAM_PAYLOAD_MAX];
+    char sender[NAME_LEN_MAX + 1] = {0};
+    size_t payload_len;
+    memcpy(sender, datagram->name, datagram->name_len);
+    key_derive_peer(&key, site_key, sender, recipient);
+    if (datagram->generation != 1 || datagram_open(payload, &payload_len, datagram, &key))
+        return "seal";
+    struct codec codec = codec_reader(payload, payload_len);
+    peer_head_visit(&codec, &head);
+    return codec.failed ? "payload" : "nobody";
+}
+
 /* What refuses a datagram; as a receiver would, with the key that the header asks for. */
-static const char *told_by(const uint8_t *bytes, size_t len, const struct key *site_key)
+static const char *told_by(const uint8_t *bytes, size_t len, const struct key *site_key, const char *recipient)
 {
     struct datagram datagram;
     struct key host_key;
@@ -229,6 +417,8 @@ static const char *told_by(const uint8_t *bytes, size_t len, const struct key *s
     size_t payload_len;
     if (datagram_parse(&datagram, bytes, len) != DATAGRAM_OK)
         return "header";
+    if (datagram.type == DATAGRAM_PEER)
+        return recipient ? told_by_peer(&datagram, site_key, recipient) : "nobody";
     key_derive_host(&host_key, site_key, datagram.generation, datagram.name, datagram.name_len);
     struct key key = sealing_key(datagram.type, &host_key);
     if (datagram_open(payload, &payload_len, &datagram, &key))
@@ -247,7 +437,7 @@ static void test_refused(void **state)
         uint8_t bytes[DATAGRAM_LEN_MAX + 100];
         struct key site_key = key_of(vector, "site_key");
         size_t len = bytes_of(vector, "datagram", bytes, sizeof bytes);
-        const char *got = told_by(bytes, len, &site_key);
+        const char *got = told_by(bytes, len, &site_key, json_string_value(json_object_get(vector, "recipient")));
         if (strcmp(got, text_of(vector, "told_by")) != 0)
             fail_msg("%s: refused by %s, not %s", text_of(vector, "about"), got, text_of(vector, "told_by"));
     }
@@ -277,9 +467,17 @@ static void vector_keys(const json_t *vector)
     want = key_of(vector, "view_key");
     assert_memory_equal(&got, &want, KEY_LEN);
 
+    key_derive_peer(&got, &site, host, text_of(vector, "peer"));
+    want = key_of(vector, "peer_from");
+    assert_memory_equal(&got, &want, KEY_LEN);
+    key_derive_peer(&got, &site, text_of(vector, "peer"), host);
+    want = key_of(vector, "peer_to");
+    assert_memory_equal(&got, &want, KEY_LEN);
+
     assert_int_equal(key_site_parse(&got, text_of(vector, "site_line"), "site_line", &error), 0);
     assert_memory_equal(&got, &site, KEY_LEN);
     char text[KEY_TEXT_MAX];
+    want = key_of(vector, "view_key");
     size_t len = key_view_format(text, &want);
     text[len - 1] = '\0'; /* the last newline */
     assert_string_equal(strrchr(text, '\n') + 1, text_of(vector, "view_line"));
@@ -310,7 +508,8 @@ static void test_catalogue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_messages),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_catalogue)};
+                                       cmocka_unit_test(test_peers), cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_catalogue)};
     if (sodium_init() < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
