@@ -138,8 +138,7 @@ bool peer_is_due(const struct peer *peer, struct instant now)
     return peer->echo_is_new || peer->challenge_is_new || !instant_before(now, peer->beat_at);
 }
 
-void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF_SECRET_LEN], struct codec *out,
-               const struct peer_batch *batch)
+void peer_tell(struct peer *peer, const uint8_t secret[PROOF_SECRET_LEN], struct codec *out)
 {
     struct peer_head head = {.session = peer->session, .counter = ++peer->counter, .heard = peer->heard};
     memcpy(head.echo, peer->echo, ECHO_LEN);
@@ -149,13 +148,17 @@ void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF
         challenge_value(peer, secret, peer->unproven, head.challenge);
     }
     peer_head_visit(out, &head);
-    struct peer_sent *sent = &peer->sent[head.counter % PEER_SENT_MAX];
-    *sent = (struct peer_sent){.counter = head.counter, .at = now};
+    peer->echo_is_new = peer->challenge_is_new = false;
+}
+
+void peer_note_told(struct peer *peer, struct instant now, const struct peer_batch *batch)
+{
+    struct peer_sent *sent = &peer->sent[peer->sent_next++ % PEER_SENT_MAX];
+    *sent = (struct peer_sent){.counter = peer->counter, .at = now};
     if (batch) {
         sent->count = batch->count;
         memcpy(sent->hosts, batch->hosts, batch->count * sizeof *batch->hosts);
     }
-    peer->echo_is_new = peer->challenge_is_new = false;
     peer->beat_at = instant_add(now, PEER_BEAT_NS);
 }
 
@@ -167,6 +170,10 @@ void peer_take_leave(struct peer *peer)
 
 const struct peer_sent *peer_asked(const struct peer *peer, uint64_t counter)
 {
-    const struct peer_sent *sent = &peer->sent[counter % PEER_SENT_MAX];
-    return counter != 0 && sent->counter == counter ? sent : NULL;
+    for (unsigned i = 1; counter != 0 && i <= PEER_SENT_MAX; i++) { /* it is one of the latest, as a rule */
+        const struct peer_sent *sent = &peer->sent[(peer->sent_next - i) % PEER_SENT_MAX];
+        if (sent->counter == counter)
+            return sent;
+    }
+    return NULL;
 }

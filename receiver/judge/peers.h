@@ -40,7 +40,8 @@ struct peer {
     uint64_t session, counter;
     uint8_t echo[ECHO_LEN];
     bool echo_is_new;       /* it waits for that */
-    struct peer_sent *sent; /* owned; by counter modulo PEER_SENT_MAX */
+    struct peer_sent *sent; /* owned; the latest PEER_SENT_MAX, in a circle */
+    unsigned sent_next;
     struct instant beat_at; /* the next is due */
     /* its with us */
     bool proven;
@@ -104,9 +105,11 @@ enum peer_hearing peer_hear(struct peer *peer, struct instant now, const uint8_t
                             const struct peer_head *head);
 /* Whether a datagram without questions is due. */
 bool peer_is_due(const struct peer *peer, struct instant now);
-/* Writes the head of the next datagram and notes it as sent. `batch` is what it asks, NULL: nothing. */
-void peer_tell(struct peer *peer, struct instant now, const uint8_t secret[PROOF_SECRET_LEN], struct codec *out,
-               const struct peer_batch *batch);
+/* Writes the head of the next datagram. */
+void peer_tell(struct peer *peer, const uint8_t secret[PROOF_SECRET_LEN], struct codec *out);
+/* The datagram whose head was written last goes to the peer. `batch` is what it asks, NULL: nothing. Not for a challenge that answers
+ * what is not proven: that may go to somebody else, and however many are sent, the peer is asked and told as ever. */
+void peer_note_told(struct peer *peer, struct instant now, const struct peer_batch *batch);
 /* It said that it stops. */
 void peer_take_leave(struct peer *peer);
 /* The datagram that an answer belongs to, NULL: none of the latest. */

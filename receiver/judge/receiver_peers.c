@@ -152,7 +152,8 @@ static size_t tell(struct receiver *receiver, struct instant now, unsigned place
                    uint8_t payload[PEER_PAYLOAD_MAX])
 {
     struct codec codec = codec_writer(payload, PEER_PAYLOAD_MAX);
-    peer_tell(receiver->peers.peers[place], now, receiver->configured.secret, &codec, batch);
+    peer_tell(receiver->peers.peers[place], receiver->configured.secret, &codec);
+    peer_note_told(receiver->peers.peers[place], now, batch);
     if (!batch)
         return codec.pos;
     memcpy(payload + codec.pos, batch->items, batch->len);
@@ -386,13 +387,14 @@ size_t receiver_hear_peer(struct receiver *receiver, struct instant now, unsigne
     peer_head_visit(&codec, &head);
     if (codec.failed)
         return 0;
-    bool asks = false;
+    bool asks = false, proven = false;
     uint8_t items[PEER_PAYLOAD_MAX];
     struct codec answers = codec_writer(items, PEER_PAYLOAD_MAX - PEER_HEAD_LEN);
     switch (peer_hear(peer, now, receiver->configured.secret, &head)) {
     case PEER_DROPPED: return 0;
     case PEER_UNPROVEN: break;
     case PEER_PROVEN:
+        proven = true;
         receiver_observe_contact(receiver, now);
         if (receiver->peers.cut_off)
             receiver_note_contact(receiver, now);
@@ -407,9 +409,12 @@ size_t receiver_hear_peer(struct receiver *receiver, struct instant now, unsigne
         asks = false;
     if (!asks && !peer->echo_is_new && !peer->challenge_is_new)
         return 0;
-    size_t answer_len = tell(receiver, now, place, NULL, answer);
+    struct codec out = codec_writer(answer, PEER_PAYLOAD_MAX);
+    peer_tell(peer, receiver->configured.secret, &out);
+    if (proven)
+        peer_note_told(peer, now, NULL);
     if (!asks)
-        return answer_len;
-    memcpy(answer + answer_len, items, answers.pos);
-    return answer_len + answers.pos;
+        return out.pos;
+    memcpy(answer + out.pos, items, answers.pos);
+    return out.pos + answers.pos;
 }

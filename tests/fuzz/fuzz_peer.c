@@ -42,7 +42,7 @@ struct scene {
 static const char *const host_names[HOSTS] = {"a", "b", "c"};
 static const char *const peer_names[NEIGHBOURS] = {"left", "right"};
 static const int64_t pauses_ms[16] = {0,    1,     10,    100,   250,   1000,   2000,   5000,
-                                      9000, 15000, 16000, 30000, 60000, 150000, 600000, 86400000};
+                                      9000, 15000, 16000, 30000, 60000, 150000, 600000, 3600000};
 
 static uint8_t next_byte(struct scene *scene)
 {

@@ -39,7 +39,8 @@ bool neighbour_hear(struct neighbour *neighbour, struct instant now, const uint8
         if (codec.failed || type == 0)
             break;
         codec.pos += item_len;
-        count += type == PEER_QUESTION;
+        if (type == PEER_QUESTION)
+            count++;
     }
     if (count > 0) {
         neighbour->asked = head.counter;
@@ -52,7 +53,8 @@ size_t neighbour_say(struct neighbour *neighbour, struct instant now, const uint
                      uint8_t payload[PEER_PAYLOAD_MAX])
 {
     struct codec codec = codec_writer(payload, PEER_PAYLOAD_MAX);
-    peer_tell(neighbour->peers.peers[0], now, neighbour->secret, &codec, NULL);
+    peer_tell(neighbour->peers.peers[0], neighbour->secret, &codec);
+    peer_note_told(neighbour->peers.peers[0], now, NULL);
     if (len > PEER_PAYLOAD_MAX - codec.pos)
         len = PEER_PAYLOAD_MAX - codec.pos;
     if (len > 0)

@@ -10,7 +10,9 @@
 
 static void *append(void *array, size_t count, size_t size)
 {
-    void *grown = realloc(array, (count + 1) * size);
+    void *grown = array;
+    if ((count & (count - 1)) == 0) /* it is full: its room is a power of two */
+        grown = realloc(array, (count ? 2 * count : 1) * size);
     if (!grown)
         abort();
     memset((char *)grown + count * size, 0, size);
