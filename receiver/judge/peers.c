@@ -92,7 +92,9 @@ static void hear_of_us(struct peer *peer, struct instant now, const struct peer_
         memcpy(peer->echo, head->challenge, ECHO_LEN);
         peer->echo_is_new = true;
     }
-    const struct peer_sent *sent = peer_asked(peer, head->heard);
+    /* While it challenges us, what it has heard was said in another session. It may challenge a recording at the same time: then it has
+     * heard us as ever. */
+    const struct peer_sent *sent = head->challenged == peer->session ? NULL : peer_asked(peer, head->heard);
     if (!peer->proven || !sent || !instant_before(peer->contact_at, sent->at))
         return;
     peer->contact_at = sent->at;
@@ -143,7 +145,6 @@ void peer_tell(struct peer *peer, const uint8_t secret[PROOF_SECRET_LEN], struct
     struct peer_head head = {.session = peer->session, .counter = ++peer->counter, .heard = peer->heard};
     memcpy(head.echo, peer->echo, ECHO_LEN);
     if (peer->unproven) {
-        head.heard = 0; /* what was heard was said in another session */
         head.challenged = peer->unproven;
         challenge_value(peer, secret, peer->unproven, head.challenge);
     }

@@ -257,8 +257,8 @@ static void test_contact(void **state)
         assert_in_range(scene.sent[0][1] + scene.sent[1][0] - before, 3, 5);
         turn(&scene, first);
         run_to(&scene, 40);
-        assert_true(instant_since(scene.now, peer_of(&scene, 0, 1)->contact_at) <= 11 * NS_PER_S);
-        assert_true(instant_since(scene.now, peer_of(&scene, 1, 0)->contact_at) <= 11 * NS_PER_S);
+        assert_true(instant_since(scene.now, peer_of(&scene, 0, 1)->contact_at) <= 10 * NS_PER_S);
+        assert_true(instant_since(scene.now, peer_of(&scene, 1, 0)->contact_at) <= 10 * NS_PER_S);
         assert_in_range(scene.sent[0][1], 5, 20);
         close_scene(&scene);
     }
@@ -325,8 +325,8 @@ static void test_recordings(void **state)
         assert_true(met(&scene, 0, 1));
     }
     check_record(&scene, 0, 0, "0 up, 95 up/path");
-    assert_true(instant_since(scene.now, peer_of(&scene, 0, 1)->contact_at) <= 11 * NS_PER_S);
-    assert_true(instant_since(scene.now, peer_of(&scene, 1, 0)->contact_at) <= 11 * NS_PER_S);
+    assert_true(instant_since(scene.now, peer_of(&scene, 0, 1)->contact_at) <= 10 * NS_PER_S);
+    assert_true(instant_since(scene.now, peer_of(&scene, 1, 0)->contact_at) <= 10 * NS_PER_S);
     close_scene(&scene);
 }
 
