@@ -54,8 +54,8 @@ struct peer {
     /* It heard a datagram of ours that was sent then: contact in both directions. Survives a restart by facts of the hosts only. */
     struct instant contact_at;
     struct instant confirmed_at; /* when we learned that */
-    uint64_t datagrams; /* proven ones */
-    bool stopped;       /* it took its leave: it was not lost together with anybody */
+    uint64_t datagrams;          /* proven ones */
+    bool stopped;                /* it took its leave: it was not lost together with anybody */
 };
 
 /* Questions for all peers, on their way out. */
