@@ -77,6 +77,7 @@ struct peers {
     uint32_t *due; /* room to list those that are about to be judged */
     size_t due_capacity;
     /* The gateway of this machine is a peer without a voice. */
+    bool gateway_known; /* looked at before */
     bool gateway_lost;
     struct instant gateway_lost_at;
 };

@@ -134,11 +134,13 @@ void receiver_weigh_peers(struct receiver *receiver, struct instant now)
 void receiver_gateway(struct receiver *receiver, struct instant now, bool lost)
 {
     struct peers *peers = &receiver->peers;
-    if (lost == peers->gateway_lost)
+    bool was_known = peers->gateway_known;
+    if (was_known && lost == peers->gateway_lost)
         return;
+    peers->gateway_known = true;
     peers->gateway_lost = lost;
-    if (lost)
-        peers->gateway_lost_at = now;
+    if (lost) /* one that never answered was lost with nobody */
+        peers->gateway_lost_at = was_known ? now : INSTANT_LONG_AGO;
     else if (peers->cut_off)
         receiver_note_contact(receiver, now);
 }

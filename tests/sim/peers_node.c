@@ -181,6 +181,7 @@ void world_start_node(struct world *world, size_t index)
         if (to != index)
             node->place[to] = receiver_add_peer(node->receiver, world->nodes[to].name, sim_random_next(&world->random));
     (void)receiver_start(node->receiver, now, wall, node->has_run ? node->alive : INSTANT_NEVER);
+    receiver_gateway(node->receiver, now, false);
     node->has_run = true;
     node->alive = now;
     node->commit_at = world->now + COMMIT_NS;
