@@ -97,10 +97,11 @@ class Fleet:
         self.begin = int(time.time()) + 1
 
     def wait_met(self, seconds=4):
-        """Each has proven itself to the others: that takes two datagrams from each. Sooner than the next ones are due."""
+        """Each has proven itself to the others. Sooner than the next heartbeats between them are due."""
         for receiver in self:
-            count = 2 * sum(name in self.receivers for name in receiver.settings["peer"])
-            wait_until(lambda r=receiver, c=count: r.count()["peer"] >= c, seconds, f"{receiver.name} has met its peers")
+            others = [name for name in receiver.settings["peer"] if name in self.receivers]
+            wait_until(lambda r=receiver, o=others: all(peer["heard"] for peer in r.try_ask("status", hosts=["-"])["receiver"]["peers"]
+                                                        if peer["name"] in o), seconds, f"{receiver.name} has met its peers")
 
     def states(self, receiver):
         return {host["host"]: host["state"] for host in receiver.try_ask("status")["hosts"]}
