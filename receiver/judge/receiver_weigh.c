@@ -43,7 +43,8 @@ void receiver_expect_contact(struct receiver *receiver, struct instant now)
  * contact that was lost. */
 static bool is_deaf_to_us(const struct peer *peer)
 {
-    int64_t answer_ns = instant_since(peer->confirmed_at, peer->contact_at);
+    bool answered = instant_before(INSTANT_LONG_AGO, peer->contact_at); /* else it has only proven itself */
+    int64_t answer_ns = answered ? instant_since(peer->confirmed_at, peer->contact_at) : 0;
     return instant_since(peer->heard_at, peer->confirmed_at) >= PEER_LOST_NS + answer_ns;
 }
 
