@@ -16,6 +16,6 @@ if __name__ == "__main__":
     STATUS = 0
     for seed in range(world.SEED, world.SEED + SEEDS):
         world.SEED = seed
-        STATUS |= world.run_tests(f"soak peers {seed}", vars(test_peers), at_once=8)
+        STATUS |= world.run_tests(f"soak peers {seed}", dict(vars(test_peers), test_one_direction_of_two=test_peers.one_direction_of_two), at_once=8)
     sites.print_latencies()
     sys.exit(STATUS)

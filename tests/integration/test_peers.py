@@ -354,16 +354,16 @@ def test_one_direction(rng):
         fleet.stop()
 
 
-def test_one_direction_of_two(rng):
+def one_direction_of_two(rng):
     """One of two no longer hears the other, which goes on as if alone. Itself it cannot tell for a minute, or until that is over. Then it is
-    stopped for good: who is left is alone at once."""
+    stopped for good: who is left is alone at once. Too long for the ordinary run."""
     need_root()
     with World() as world:
         fleet = Fleet(world, {"recv1": "own1", "recv2": "own2"}, {"site1": 2, "site2": 2})
         fleet.start()
         recv1, recv2 = fleet
         fleet.network.lose("own1", "own2")
-        wait_for(rng.uniform(21, 25))  # a heartbeat, and three more
+        wait_for(rng.uniform(27, 29))  # a heartbeat, three more, and an answer
         first, second, third, *living = rng.sample(fleet.hosts(), 4)
         killed = fleet.kill(first)
         fleet.wait_down(killed, first, receivers=[recv1])
