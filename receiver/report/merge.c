@@ -165,6 +165,8 @@ static int take_piece(struct walk *walk, int64_t at, int64_t to)
         const struct timeline_span *span = span_at(walk, i, at);
         if (!span || rank_of(span) != rank)
             continue;
+        if (at >= walk->out->limit && walk->from < walk->out->limit)
+            continue; /* what is said beyond the end explains nothing before it */
         walk->told[i] = (walk->told[i] < 0 ? 0 : walk->told[i]) + (until > at ? until - at : 0);
     }
     return 0;
