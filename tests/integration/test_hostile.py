@@ -364,6 +364,7 @@ def test_played_back(rng):
         equal(receiver.state("victim"), "down", "after a playback")
         receiver.stop()
         receiver.start()
+        receiver.twobeat("flush")  # it has told what its absence meant for the host
         changes = play_back(receiver, sent, rng, "a conversation played back to a restarted receiver")
         equal(set(changes), {"challenged", "challenges"}, "what a restarted receiver makes of it")
         check(receiver.state("victim") != "up", "up by what was played back")
