@@ -137,6 +137,9 @@ static void send_beat(struct scene *scene, size_t index, uint8_t parameter)
     const struct host *host = host_of(scene, speaker);
     struct instant last = host ? host->expectation.last : (struct instant){0};
     struct receiver_answer answer = speaker_send(speaker, scene->receiver, scene->now, &beat);
+    bool set_back = !(beat.flags & BEAT_FLAG_KEPT) && answer.host && beat.number < answer.host->expectation.number;
+    if (set_back && answer.type == ANSWER_NONE)
+        return; /* the newest counter with a number of the past: it is to begin a new session */
     REQUIRE(answer.type == ANSWER_ACK, "a proven beat was not acknowledged");
     REQUIRE(answer.ack.safe <= answer.host->numbers.newest, "safe beyond what was heard");
     if (answer.host->expectation.last.ns != last.ns) /* neither kept nor overtaken nor known */
