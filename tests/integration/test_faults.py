@@ -26,7 +26,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from network import Network  # noqa: E402  pylint: disable=wrong-import-position
 from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-position
-from world import BUILD, NOBODY, RECEIVER, Skip, World, check, equal, need_root, own, run_tests, running, wait_until  # noqa: E402  pylint: disable=wrong-import-position
+from world import BUILD, NOBODY, RECEIVER, Skip, World, check, equal, need_mount_namespace, need_root, own, run_tests, running, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 T = 1.0
 DOWN_S = 2 * T + 0.5 + 4  # when a death must have been seen, on a busy machine
@@ -177,8 +177,7 @@ class NameServer:
 
     def prefix(self, folder):
         """Runs a program that asks this one."""
-        if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
-            raise Skip("cannot make a mount namespace here, as in a chroot")
+        need_mount_namespace()
         (folder / "resolv.conf").write_text(f"nameserver {self.address}\noptions timeout:1 attempts:1\n")
         (folder / "nsswitch.conf").write_text("hosts: files dns\n")
         return ["unshare", "--mount", "sh", "-ec", f"mount --bind {folder}/resolv.conf /etc/resolv.conf; "

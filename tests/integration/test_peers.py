@@ -23,7 +23,7 @@ from sites import BUSY, M, PORT, SLACK, T, Fleet, Span, around, died, down, isol
 from test_truth import MACHINE, reboot  # noqa: E402  pylint: disable=wrong-import-position
 from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-position
 from wiretap import socket_in  # noqa: E402  pylint: disable=wrong-import-position
-from world import AGENT, World, check, equal, need_root, run_tests, wait_for, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
+from world import AGENT, World, check, equal, need_mount_namespace, need_root, run_tests, wait_for, wait_until, write_private  # noqa: E402  pylint: disable=wrong-import-position
 
 ARP_S = 3  # for so long the kernel keeps datagrams for an address that does not answer
 THREE = {"recv1": "own1", "recv2": "own2", "recv3": "site3"}
@@ -74,6 +74,7 @@ def test_path_and_deaths(rng):
     """One site is cut off from one receiver only: what happens there is recorded there as if it had been heard. Then hosts die, and a site
     with a receiver in it."""
     need_root()
+    need_mount_namespace()
     with World() as world:
         fleet = Fleet(world, THREE, TWENTY)
         fleet.start()
@@ -166,6 +167,7 @@ def test_bad_peers(rng):
     """A peer that stands still, one whose clock is five hours ahead behind a network that loses a fifth, one with the key of another
     site, one that was never there and one whose name nobody knows."""
     need_root()
+    need_mount_namespace()
     with World() as world:
         more = {"recv1": {"gone": "10.77.0.99:2004", "nowhere": "no-such-host.invalid", "stranger": "10.77.0.4:2004"}}
         fleet = Fleet(world, {"recv1": "own1", "recv2": "own2", "recv3": "own3"}, {"strangers": 0, "site1": 4, "site2": 3},

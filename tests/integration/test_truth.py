@@ -22,7 +22,7 @@ import protocol  # noqa: E402  pylint: disable=wrong-import-position
 from network import Network  # noqa: E402  pylint: disable=wrong-import-position
 from record import check_record, check_span, close_to, recorded  # noqa: E402  pylint: disable=wrong-import-position
 from wallclock import WallClock  # noqa: E402  pylint: disable=wrong-import-position
-from world import AGENT, ROOT, World, check, equal, need_root, run_tests, wait_for, wait_until  # noqa: E402  pylint: disable=wrong-import-position
+from world import AGENT, ROOT, World, check, equal, need_mount_namespace, need_root, run_tests, wait_for, wait_until  # noqa: E402  pylint: disable=wrong-import-position
 
 MACHINE = [sys.executable, ROOT / "tests" / "lib" / "machine.py"]
 T = 1.0
@@ -72,6 +72,7 @@ def reboot(agent, uptime, machine=tuple(MACHINE)):
 def test_reboot(_):
     """Within half an interval, after a goodbye of the agent, and after a long silence: always down, from edge to boot."""
     need_root()
+    need_mount_namespace()
     interval = 6.0
     with World() as world:
         receiver = world.receiver().start()
@@ -416,6 +417,7 @@ def test_receiver_deaf(_):
 def test_path_of_half(_):
     """Half of the hosts lost at once by their network. Who ran on was not down; who rebooted was."""
     need_root()
+    need_mount_namespace()
     with World() as world:
         network = Network(world)
         half, less = network_receiver(network, world), network_receiver(network, world, "less")
@@ -458,6 +460,7 @@ def test_path_of_half(_):
 def test_clone(_):
     """Both speak in turn: no outage. When the first one dies, the other takes over after two expectations."""
     need_root()
+    need_mount_namespace()
     with World() as world:
         receiver = world.receiver().start()
         first, other = world.agent("web1", receiver), world.agent("web1", receiver, folder="clone")
@@ -487,6 +490,7 @@ def test_clone(_):
 def test_clone_that_boots(_):
     """A machine that was copied starts while the first one runs on. It looks like a reboot, until the first one speaks again."""
     need_root()
+    need_mount_namespace()
     with World() as world:
         receiver = world.receiver().start()
         first, other = world.agent("web1", receiver), world.agent("web1", receiver, folder="clone")

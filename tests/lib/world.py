@@ -57,6 +57,12 @@ def need_root():
         raise Skip("needs root")
 
 
+def need_mount_namespace():
+    """Where `/` is no mount there is none to be had."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
+        raise Skip("cannot make a mount namespace here, as in a chroot")
+
+
 def wait_until(condition, seconds, what):
     """Polls until condition() is true, and returns what it returned. `what` names it if it never is."""
     deadline = time.monotonic() + seconds
