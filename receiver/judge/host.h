@@ -15,6 +15,7 @@
 #include "common/name.h"
 #include "common/replay.h"
 #include "common/time.h"
+#include "receiver/judge/budget.h"
 #include "receiver/judge/expectation.h"
 #include "receiver/judge/numbers.h"
 #include "receiver/judge/silence.h"
@@ -72,8 +73,7 @@ struct host {
     uint64_t session;
     uint64_t sessions_proven;
     struct replay window;
-    int64_t budget; /* datagrams it may still send now */
-    struct instant budget_at;
+    struct budget budget; /* of datagrams that it may send */
 
     /* the last beat */
     bool heard;     /* ever, or since it was forgotten */

@@ -26,6 +26,19 @@ void peer_item_visit(struct codec *codec, uint8_t *type, uint16_t *len)
         codec->failed = true;
 }
 
+bool peer_item_next(struct codec *items, uint8_t *type, struct codec *body)
+{
+    uint16_t len;
+    if (items->failed || codec_left(items) < PEER_ITEM_HEAD_LEN)
+        return false;
+    peer_item_visit(items, type, &len);
+    if (items->failed || *type == 0)
+        return false;
+    *body = codec_reader(items->in + items->pos, len);
+    items->pos += len;
+    return true;
+}
+
 void peer_question_visit(struct codec *codec, struct peer_question *question, uint16_t len)
 {
     codec_u64(codec, &question->agent_start);

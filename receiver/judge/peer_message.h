@@ -7,6 +7,7 @@
 #ifndef RECEIVER_JUDGE_PEER_MESSAGE_H
 #define RECEIVER_JUDGE_PEER_MESSAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -84,6 +85,8 @@ void peer_head_visit(struct codec *codec, struct peer_head *head);
 
 /* The head of an item. When reading, `len` bytes are then to be visited as its body; fails if there are not as many. */
 void peer_item_visit(struct codec *codec, uint8_t *type, uint16_t *len);
+/* The next item that is read, and its body. False: there is none any more. */
+bool peer_item_next(struct codec *items, uint8_t *type, struct codec *body);
 /* The body of a question; the name takes what is left of `len`. */
 void peer_question_visit(struct codec *codec, struct peer_question *question, uint16_t len);
 void peer_answer_visit(struct codec *codec, struct peer_answer *answer);

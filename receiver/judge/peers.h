@@ -16,6 +16,7 @@
 
 #include "common/replay.h"
 #include "common/time.h"
+#include "receiver/judge/budget.h"
 #include "receiver/judge/deadlines.h"
 #include "receiver/judge/peer_message.h"
 #include "receiver/judge/proof.h"
@@ -50,7 +51,7 @@ struct peer {
     uint64_t unproven; /* the newest session that is to be challenged; 0: none */
     bool challenge_is_new;
     uint64_t heard;          /* its newest counter */
-    struct instant heard_at; /* INSTANT_MIN while never */
+    struct instant heard_at; /* INSTANT_LONG_AGO: never */
     /* It heard a datagram of ours that was sent then: contact in both directions. Survives a restart by facts of the hosts only. */
     struct instant contact_at;
     struct instant confirmed_at; /* when we learned that */
@@ -71,10 +72,9 @@ struct peers {
     struct peer *peers[PEERS_MAX]; /* owned; NULL: a free place */
     struct deadlines inquiries;    /* which host is asked for when */
     struct peer_batch batch;
-    int64_t budget; /* datagrams with questions that may be sent now */
-    struct instant budget_at;
-    bool cut_off;  /* hosts may wait for contact */
-    uint32_t *due; /* room to list those that are about to be judged */
+    struct budget budget; /* of datagrams with questions */
+    bool cut_off;         /* hosts may wait for contact */
+    uint32_t *due;        /* room to list those that are about to be judged */
     size_t due_capacity;
     /* The gateway of this machine is a peer without a voice. */
     bool gateway_known; /* looked at before */

@@ -94,18 +94,8 @@ enum { BUDGET_PER_S = 50, BUDGET_MAX = 500 };
 
 static bool has_budget(struct receiver *receiver, struct host *host, struct instant now)
 {
-    int64_t more = instant_since(now, host->budget_at) / (NS_PER_S / BUDGET_PER_S);
-    if (host->budget_at.ns == 0 || host->budget + more >= BUDGET_MAX) {
-        host->budget = BUDGET_MAX;
-        host->budget_at = now;
-    } else {
-        host->budget += more;
-        host->budget_at = instant_add(host->budget_at, more * (NS_PER_S / BUDGET_PER_S));
-    }
-    if (host->budget > 0) {
-        host->budget--;
+    if (budget_take(&host->budget, now, BUDGET_PER_S, BUDGET_MAX))
         return true;
-    }
     receiver->statistics[RECEIVER_TOO_MANY]++;
     return false;
 }
@@ -125,23 +115,13 @@ static void count_clone(struct receiver *receiver, struct host *host, struct ins
     receiver->statistics[RECEIVER_CLONED]++;
 }
 
-/* How long the last beat of a host may have waited in the socket: what is heard at the very end of a stall arrived in the course of it. */
-static int64_t waited_ns(const struct receiver *receiver, const struct host *host)
-{
-    for (size_t i = 0; i < receiver->absence_count; i++) {
-        const struct absence *a = &receiver->absences[i];
-        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == host->heard_at.ns)
-            return instant_since(a->to, a->from);
-    }
-    return 0;
-}
-
 /* Returns whether the beat is news of the host. */
 static bool accept_beat(struct receiver *receiver, struct host *host, struct instant now, const struct beat *beat)
 {
     struct fact fact = {.type = FACT_BEAT, .now = now, .host = host->id};
     fill_beat(&fact.beat, host, now, beat);
-    if (clone_is_other(host, &fact.beat, fact.beat.same_run ? 0 : waited_ns(receiver, host))) {
+    int64_t waited_ns = absence_wait_ns(receiver->absences, receiver->absence_count, host->heard_at);
+    if (clone_is_other(host, &fact.beat, fact.beat.same_run ? 0 : waited_ns)) {
         count_clone(receiver, host, now, &fact.beat);
         return false;
     }

@@ -66,6 +66,8 @@ void receiver_weigh_peers(struct receiver *receiver, struct instant now);
 
 /* Before hosts are judged: if that would say more about the receiver, an absence begins; or the present one is over. */
 void receiver_distrust(struct receiver *receiver, struct instant now);
+/* What was lost within this time of a host with that interval was lost together with it. */
+int64_t receiver_together_ns(int64_t interval_ns);
 /* A host that was judged down is about to be back: notes it if most hosts were lost together with it. */
 void receiver_look_for_lost(struct receiver *receiver, struct instant now, const struct host *back);
 

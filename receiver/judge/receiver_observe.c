@@ -144,8 +144,13 @@ void receiver_distrust(struct receiver *receiver, struct instant now)
 
 /* ---- many hosts lost at once ---- */
 
-#define LOST_TOGETHER_MIN_NS (60 * NS_PER_S)
+#define MINUTE_NS (60 * NS_PER_S)
 enum { LOST_MIN = 3, LOST_LOOKS_MAX = 16 /* a second */ };
+
+int64_t receiver_together_ns(int64_t interval_ns)
+{
+    return interval_ns > MINUTE_NS ? interval_ns : MINUTE_NS;
+}
 
 void receiver_look_for_lost(struct receiver *receiver, struct instant now, const struct host *back)
 {
@@ -160,7 +165,7 @@ void receiver_look_for_lost(struct receiver *receiver, struct instant now, const
     /* Each look is at every host, so there are not many; but those with long intervals see more than others, so there are some. */
     if (++o->lost_looks > LOST_LOOKS_MAX)
         return;
-    int64_t apart_ns = s->interval_ns > LOST_TOGETHER_MIN_NS ? s->interval_ns : LOST_TOGETHER_MIN_NS;
+    int64_t apart_ns = receiver_together_ns(s->interval_ns);
     struct fact_lost lost = {instant_add(s->last, -apart_ns), instant_add(s->last, apart_ns)};
     uint32_t lost_count = 0, heard_count = 0;
     for (uint32_t id = 1; id <= receiver->hosts.count; id++) {

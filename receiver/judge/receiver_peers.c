@@ -21,11 +21,6 @@ static uint32_t ms_since(struct instant now, struct instant then)
     return ms < 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-static const struct silence *open_silence(const struct host *host)
-{
-    return host->silence && !host->silence->facts.ended ? &host->silence->facts : NULL;
-}
-
 /* ---- who there is ---- */
 
 int receiver_add_peer(struct receiver *receiver, const char *name, uint64_t session)
@@ -70,7 +65,7 @@ static bool any_heard(const struct peers *peers, struct instant now)
 
 void receiver_inquire(struct receiver *receiver, const struct host *host, struct instant at)
 {
-    if (open_silence(host) && peers_any(&receiver->peers))
+    if (host_open_silence(host) && peers_any(&receiver->peers))
         deadlines_promise(&receiver->peers.inquiries, host->id, at);
 }
 
@@ -78,7 +73,7 @@ void receiver_inquire(struct receiver *receiver, const struct host *host, struct
  * when its next beat should have come, before it is late. INSTANT_NEVER: not at all. */
 static struct instant next_inquiry(const struct host *host, struct instant now)
 {
-    const struct silence *s = open_silence(host);
+    const struct silence *s = host_open_silence(host);
     if (!s)
         return INSTANT_NEVER;
     int64_t interval_ns = expectation_interval_ns(&host->expectation);
@@ -90,22 +85,6 @@ static struct instant next_inquiry(const struct host *host, struct instant now)
     if (s->judged || s->cut_off || host->waiting || s->goodbye != GOODBYE_NONE)
         return instant_add(now, clamp_ns(interval_ns, ASK_MAX_NS, ASK_SELDOM_NS));
     return instant_add(now, clamp_ns(interval_ns / 8, ASK_MIN_NS, ASK_MAX_NS));
-}
-
-static bool has_batch_budget(struct peers *peers, struct instant now)
-{
-    int64_t more = instant_since(now, peers->budget_at) / (NS_PER_S / BATCHES_PER_S);
-    if (peers->budget + more >= BATCHES_PER_S) {
-        peers->budget = BATCHES_PER_S;
-        peers->budget_at = now;
-    } else if (more > 0) {
-        peers->budget += more;
-        peers->budget_at = instant_add(peers->budget_at, more * (NS_PER_S / BATCHES_PER_S));
-    }
-    if (peers->budget <= 0)
-        return false;
-    peers->budget--;
-    return true;
 }
 
 /* The host's last sign of life as far as it is known here. */
@@ -128,7 +107,8 @@ static void fill_batch(struct receiver *receiver, struct instant now)
     struct codec codec = codec_writer(batch->items, PEER_PAYLOAD_MAX - PEER_HEAD_LEN);
     batch->count = 0;
     batch->next = 0;
-    if (instant_before(now, deadlines_next(&peers->inquiries)) || !has_batch_budget(peers, now))
+    if (instant_before(now, deadlines_next(&peers->inquiries)) ||
+        !budget_take(&peers->budget, now, BATCHES_PER_S, BATCHES_PER_S))
         return;
     while (!instant_before(now, deadlines_next(&peers->inquiries)) && batch->count < PEER_QUESTIONS_MAX) {
         const struct host *host = receiver->hosts.hosts[peers->inquiries.entries[0].host];
@@ -139,7 +119,7 @@ static void fill_batch(struct receiver *receiver, struct instant now)
         if (!instant_before(next, INSTANT_NEVER))
             continue;
         receiver_inquire(receiver, host, next);
-        const struct silence *s = open_silence(host);
+        const struct silence *s = host_open_silence(host);
         if (s->by_path && !s->late && instant_before(now, instant_add(s->last, s->interval_ns)))
             continue; /* heard meanwhile */
         ask_for(&codec, host, now);
@@ -217,15 +197,8 @@ static struct instant attests_from(const struct receiver *receiver, const struct
  * at its beginning: others are told no more than is certain. */
 static struct instant surely_due(const struct receiver *receiver, const struct host *host)
 {
-    struct instant due = host->expectation.last;
-    for (size_t i = receiver->absence_count; i > 0; i--) {
-        const struct absence *a = &receiver->absences[i - 1];
-        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == host->heard_at.ns)
-            return instant_add(due, -instant_since(a->to, a->from));
-        if (instant_before(a->to, host->heard_at))
-            break;
-    }
-    return due;
+    return instant_add(host->expectation.last,
+                       -absence_wait_ns(receiver->absences, receiver->absence_count, host->heard_at));
 }
 
 static struct peer_answer answer_question(const struct receiver *receiver, const struct peer_question *question,
@@ -261,25 +234,20 @@ static bool answer_all(const struct receiver *receiver, struct instant now, uint
                        struct codec *out)
 {
     struct peer_answer answers[PEER_QUESTIONS_MAX];
+    struct codec body;
     uint16_t count = 0;
-    while (codec_left(&items) >= PEER_ITEM_HEAD_LEN) {
-        uint8_t type;
-        uint16_t len;
-        peer_item_visit(&items, &type, &len);
-        if (items.failed || type == 0)
-            break;
-        struct codec body = codec_reader(items.in + items.pos, len);
-        items.pos += len;
+    uint8_t type;
+    while (peer_item_next(&items, &type, &body)) {
         if (type != PEER_QUESTION || count == PEER_QUESTIONS_MAX)
             continue;
         struct peer_question question;
-        peer_question_visit(&body, &question, len);
+        peer_question_visit(&body, &question, (uint16_t)body.len);
         answers[count++] = body.failed ? (struct peer_answer){.kind = PEER_NOT_MINE, .state = STATE_DOWN}
                                        : answer_question(receiver, &question, now);
     }
     if (count == 0)
         return false;
-    uint8_t type = PEER_ANSWERS;
+    type = PEER_ANSWERS;
     uint16_t len = (uint16_t)(PEER_ANSWERS_FIXED_LEN + count * PEER_ANSWER_LEN);
     peer_item_visit(out, &type, &len);
     codec_u64(out, &counter);
@@ -354,14 +322,9 @@ static void take_answers(struct receiver *receiver, unsigned place, struct insta
 
 static void take_items(struct receiver *receiver, unsigned place, struct instant now, struct codec items)
 {
-    while (codec_left(&items) >= PEER_ITEM_HEAD_LEN) {
-        uint8_t type;
-        uint16_t len;
-        peer_item_visit(&items, &type, &len);
-        if (items.failed || type == 0)
-            return;
-        struct codec body = codec_reader(items.in + items.pos, len);
-        items.pos += len;
+    struct codec body;
+    uint8_t type;
+    while (peer_item_next(&items, &type, &body)) {
         if (type == PEER_ANSWERS)
             take_answers(receiver, place, now, &body);
         else if (type == PEER_LEAVE)

@@ -10,15 +10,8 @@
  * of its reaches us may have been under way since before contact was lost. */
 #include "receiver/judge/receiver_internal.h"
 
-/* Hosts lost within this time of each other, or an interval if that is longer, were lost together. */
-#define TOGETHER_MIN_NS (60 * NS_PER_S)
 /* A beat of a peer may come later than the one before by that much. */
 #define SLOW_BEAT_NS (2 * NS_PER_S)
-
-static const struct silence *open_silence(const struct host *host)
-{
-    return host->silence && !host->silence->facts.ended ? &host->silence->facts : NULL;
-}
 
 void receiver_note_contact(struct receiver *receiver, struct instant now)
 {
@@ -77,9 +70,8 @@ static bool is_there(const struct peer *peer, const struct host *host, struct in
  * both ways: one that is heard but does not hear us is no loss. */
 static bool was_lost_together(const struct receiver *receiver, const struct host *host, struct instant now)
 {
-    int64_t interval_ns = expectation_interval_ns(&host->expectation);
-    int64_t apart_ns = interval_ns > TOGETHER_MIN_NS ? interval_ns : TOGETHER_MIN_NS;
-    const struct silence *s = open_silence(host);
+    int64_t apart_ns = receiver_together_ns(expectation_interval_ns(&host->expectation));
+    const struct silence *s = host_open_silence(host);
     struct instant since = instant_add(s ? s->last : host->expectation.last, -apart_ns);
     const struct peers *peers = &receiver->peers;
     if (s && s->cut_off)

@@ -5,6 +5,16 @@
 
 #include <assert.h>
 
+int64_t absence_wait_ns(const struct absence *absences, size_t count, struct instant heard_at)
+{
+    for (size_t i = count; i > 0; i--) {
+        const struct absence *a = &absences[i - 1];
+        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == heard_at.ns)
+            return instant_since(a->to, a->from);
+    }
+    return 0;
+}
+
 /* The list being painted. Spans are kept in order; each reaches to the next one, the last one to the end of time. */
 struct canvas {
     struct silence_span *spans;

@@ -33,6 +33,10 @@ struct absence {
     uint64_t fact; /* number of the fact that told of it, for the one who stores it; 0 where that does not matter */
 };
 
+/* How long what was heard at that instant may have waited in the socket: what is heard at the very end of a stall arrived in the
+ * course of it. */
+int64_t absence_wait_ns(const struct absence *absences, size_t count, struct instant heard_at);
+
 /* A planned time, for this host. `to` is INSTANT_NEVER while nobody has ended it. */
 struct window {
     struct instant from, to;

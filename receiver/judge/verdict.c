@@ -114,15 +114,9 @@ static void set_deadlines(struct host *host)
     host->restarted = host->recovered = host->waiting = false;
 }
 
-/* How long a beat may have waited in the socket: what is heard at the very end of a stall arrived in the course of it. */
 static int64_t waited_ns(const struct verdict_context *c, struct instant heard_at)
 {
-    for (size_t i = c->absence_count; i > 0; i--) {
-        const struct absence *a = &c->absences[i - 1];
-        if (a->cause == CAUSE_RECEIVER_OVERLOADED && a->to.ns == heard_at.ns)
-            return instant_since(a->to, a->from);
-    }
-    return 0;
+    return absence_wait_ns(c->absences, c->absence_count, heard_at);
 }
 
 /* How much longer the silence was than the kernel's own clock ran meanwhile. A clock that went back did not stand still: the

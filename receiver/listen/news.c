@@ -248,18 +248,13 @@ void news_hear(struct news *news, struct instant now, unsigned place, const uint
 {
     struct codec codec = codec_reader(items, len);
     see_session(news, place);
-    while (codec_left(&codec) >= PEER_ITEM_HEAD_LEN) {
-        uint8_t type;
-        uint16_t item_len;
-        peer_item_visit(&codec, &type, &item_len);
-        if (codec.failed || type == 0)
-            return;
-        struct codec body = codec_reader(items + codec.pos, item_len);
-        codec.pos += item_len;
+    struct codec body;
+    uint8_t type;
+    while (peer_item_next(&codec, &type, &body)) {
         struct peer_news item;
         struct peer_taken taken;
         if (type == PEER_NEWS) {
-            peer_news_visit(&body, &item, item_len);
+            peer_news_visit(&body, &item, (uint16_t)body.len);
             if (!body.failed)
                 news_take(news, now, place, &item);
         } else if (type == PEER_TAKEN) {

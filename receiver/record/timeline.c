@@ -167,8 +167,7 @@ int timeline_say(struct timeline *timeline, size_t index, struct timeline_relabe
     return 0;
 }
 
-/* The number of spans that begin at or before `at`: the one before that index holds this second. */
-static size_t spans_begun(const struct timeline *timeline, int64_t at)
+size_t timeline_begun(const struct timeline *timeline, int64_t at)
 {
     size_t low = 0, high = timeline->count;
     while (low < high) {
@@ -184,7 +183,7 @@ static size_t spans_begun(const struct timeline *timeline, int64_t at)
 void timeline_count(const struct timeline *timeline, int64_t from, int64_t to, struct timeline_seconds *out)
 {
     *out = (struct timeline_seconds){0};
-    for (size_t next = spans_begun(timeline, from); from < to; next++) {
+    for (size_t next = timeline_begun(timeline, from); from < to; next++) {
         int64_t until = next < timeline->count && timeline->spans[next].from < to ? timeline->spans[next].from : to;
         const struct timeline_span *span = next > 0 ? &timeline->spans[next - 1] : NULL;
         out->state[span ? span->state : STATE_UNKNOWN] += until - from;
@@ -220,7 +219,7 @@ int timeline_plan_updates(const struct timeline *timeline, int64_t written_to, i
                           int (*emit)(void *context, const struct timeline_update *update), void *context)
 {
     int stop = 0;
-    size_t next = spans_begun(timeline, written_to);
+    size_t next = timeline_begun(timeline, written_to);
     for (int64_t from = written_to; stop == 0 && from < to;) {
         enum state state = next > 0 ? timeline->spans[next - 1].state : STATE_UNKNOWN;
         /* Spans that differ in their cause only are one stretch for the file. */

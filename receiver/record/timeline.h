@@ -78,6 +78,8 @@ struct timeline_seconds {
     int64_t unreachable;
 };
 void timeline_count(const struct timeline *timeline, int64_t from, int64_t to, struct timeline_seconds *out);
+/* The number of spans that begin at or before `at`: the one before that index holds this second. */
+size_t timeline_begun(const struct timeline *timeline, int64_t at);
 
 /* One update of state.rrd: the state in (time of the update before, this time]. `known` false with `whole` false is
  * 0:0:0:0 (a begun minute that is unknown), with `whole` true U:U:U:0 (whole unknown minutes). */

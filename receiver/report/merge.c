@@ -82,15 +82,8 @@ static int push_span(struct merged *out, const struct timeline_span *span, size_
 /* The index of the first span that ends after `at`. */
 static size_t first_reaching(const struct timeline *timeline, int64_t at)
 {
-    size_t low = 0, high = timeline->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (timeline->spans[middle].from <= at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > 0 ? low - 1 : 0;
+    size_t begun = timeline_begun(timeline, at);
+    return begun > 0 ? begun - 1 : 0;
 }
 
 /* The beginning of the stretch is an edge of some part: its bounds are those of that edge. A record that ends has none. */

@@ -32,16 +32,10 @@ bool neighbour_hear(struct neighbour *neighbour, struct instant now, const uint8
     peer_head_visit(&codec, &head);
     if (codec.failed || peer_hear(neighbour->peers.peers[0], now, neighbour->secret, &head) != PEER_PROVEN)
         return false;
-    while (codec_left(&codec) >= PEER_ITEM_HEAD_LEN) {
-        uint8_t type;
-        uint16_t item_len;
-        peer_item_visit(&codec, &type, &item_len);
-        if (codec.failed || type == 0)
-            break;
-        codec.pos += item_len;
-        if (type == PEER_QUESTION)
-            count++;
-    }
+    struct codec body;
+    uint8_t type;
+    while (peer_item_next(&codec, &type, &body))
+        count = (uint16_t)(count + (type == PEER_QUESTION));
     if (count > 0) {
         neighbour->asked = head.counter;
         neighbour->asked_count = count;
