@@ -265,7 +265,7 @@ def nothing_comes_of_it(seconds, stride, rate):
                     "files": sorted(map(str, receiver.data.rglob("*")))}
         before, memory, opened, notes = None, 0, 0, 0
         count, answered = 0, 0
-        for n, kind in enumerate((("garbage",), *kinds)):  # the first one warms up
+        for n, kind in enumerate((*kinds, *kinds)):  # once to warm up: the process takes pages for itself at first
             with Flood(receiver, 120 if kind[0] == "every" else seconds, *kind, rate=rate) as flood:
                 pass
             moved = flood.moved()
@@ -273,7 +273,7 @@ def nothing_comes_of_it(seconds, stride, rate):
             check(came + dropped >= flood.sent, f"{kind[0]}: {flood.sent} sent, {came} came, {dropped} dropped")
             check(all(name.startswith("bad_") or name in ("unknown_key", "repeated") for name in moved), f"{kind[0]} moved {moved}")
             equal(sum(moved.values()), came, f"{kind[0]} moved {moved}")
-            if n == 0:
+            if n < len(kinds):
                 before, memory, opened, notes = state(), memory_bytes(receiver), descriptors(receiver), rows(receiver)[1]
                 continue
             count, answered = count + flood.sent, answered + flood.answered
@@ -285,8 +285,7 @@ def nothing_comes_of_it(seconds, stride, rate):
         grown = memory_bytes(receiver) - memory
         print(f"{count} datagrams without a key: {answered} answers, 0 bytes of log, 0 rows, memory {grown:+d} bytes", flush=True)
         equal(answered, 0, "answers")
-        # The process takes some pages for itself, whatever comes (its database, the sanitizers): what it would hold of a datagram is more than this.
-        check(grown < max(256 << 10, 16 * count), f"grew by {grown} bytes for {count} datagrams")
+        check(grown < 256 << 10, f"grew by {grown} bytes")
         receiver.stop()
 
 
