@@ -11,6 +11,7 @@
 #include "receiver/record/timeline.h"
 #include "tests/lib/neighbour.h"
 #include "tests/lib/shelf.h"
+#include "tests/fuzz/require.h"
 #include "tests/lib/speaker.h"
 
 #define HOSTS 3
@@ -30,14 +31,6 @@ struct scene {
     struct instant now;
     size_t lines_seen;
 };
-
-#define REQUIRE(condition, why)                           \
-    do {                                                  \
-        if (!(condition)) {                               \
-            fprintf(stderr, "%s: %s\n", #condition, why); \
-            abort();                                      \
-        }                                                 \
-    } while (0)
 
 static const char *const host_names[HOSTS] = {"a", "b", "c"};
 static const char *const peer_names[NEIGHBOURS] = {"left", "right"};

@@ -11,6 +11,7 @@
 
 #include "receiver/record/timeline.h"
 #include "tests/lib/shelf.h"
+#include "tests/fuzz/require.h"
 #include "tests/lib/speaker.h"
 
 #define HOSTS 3
@@ -29,14 +30,6 @@ struct scene {
     int64_t windows;
     size_t lines_seen;
 };
-
-#define REQUIRE(condition, why)                           \
-    do {                                                  \
-        if (!(condition)) {                               \
-            fprintf(stderr, "%s: %s\n", #condition, why); \
-            abort();                                      \
-        }                                                 \
-    } while (0)
 
 static const int64_t pauses_ms[16] = {0,     1,     100,   250,   1000,   5000,   15000,   30000,
                                       60000, 61000, 67500, 90000, 150000, 600000, 3600000, 86400000};
